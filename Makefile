@@ -1,0 +1,54 @@
+# The verbs of this project. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+READY := .venv/ready
+SOURCES := src scripts tests envs
+
+.PHONY: help install quick real smoke test check format lock clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
+
+install: $(READY)  ## the environment, in .venv
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+quick: $(READY)  ## set up, then the quick scale: trainings, maps, tables, figures and pages in results/quick
+	snakemake --quiet rules
+	@echo; echo "read: $$(ls results/quick/papers/*/page.md)"
+
+real: $(READY)  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_tumor_mri make real
+	snakemake --configfile scales/real.yaml --quiet rules
+	@echo; echo "read: $$(ls results/real/papers/*/page.md)"
+
+smoke: $(READY)  ## set up, then every step on next to nothing
+	snakemake --configfile scales/smoke.yaml --quiet rules
+
+test: $(READY)  ## set up, then all tests
+	pytest
+
+check: $(READY)  ## set up, then format and lint, without changing anything
+	ruff format --check $(SOURCES)
+	ruff check $(SOURCES)
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+format: $(READY)  ## set up, then format everything
+	ruff format $(SOURCES)
+	ruff check --fix $(SOURCES)
+	snakefmt Snakefile rules
+
+lock:  ## resolve the dependencies anew: constraints.txt and envs/
+	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/pip install --quiet -e ".[dev]"
+	echo "# Every package but torch, which pyproject.toml pins. Written by: make lock" > constraints.txt
+	.venv/lock/bin/pip freeze --exclude-editable | grep -vi '^torch==' | sed 's/+.*//' | sort -f >> constraints.txt
+	rm -rf .venv/lock
+	$(PYTHON) envs/generate.py
+
+clean:  ## remove what the quick and smoke scales made
+	rm -rf results/quick results/smoke logs/quick logs/smoke

@@ -1,0 +1,30 @@
+# Where in an image is the class? From raw images to the tables and figures of four papers.
+#
+#   snakemake                                      the quick scale (config.yaml), with profiles/default
+#   snakemake --configfile scales/paper.yaml       the papers' own size
+#   snakemake -n                                   what would be done, and why
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+pathvars:
+    results=f"results/{config['scale']}",
+    resources="data",
+    logs=f"logs/{config['scale']}",
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/explain.smk"
+include: "rules/papers.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        plan.pages(),

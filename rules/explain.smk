@@ -1,0 +1,72 @@
+# Maps of the explained images, and scores of maps and of networks.
+rule attribute:
+    input:
+        weights=lambda w: plan.weights("methods", w.method, w.dataset, w.seed),
+        images="<results>/{dataset}/data/images.npy",
+        index="<results>/{dataset}/data/index.parquet",
+        code=lambda w: plan.code("attribute", "attribution", plan.kind("methods", w.method)),
+    output:
+        maps="<results>/{dataset}/maps/{method}/seed{seed}/maps.npy",
+        samples="<results>/{dataset}/maps/{method}/seed{seed}/samples.parquet",
+    log:
+        "<logs>/{dataset}/maps/{method}/seed{seed}.log",
+    benchmark:
+        "<results>/{dataset}/benchmarks/maps/{method}/seed{seed}.tsv"
+    conda:
+        "../envs/cuda.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 8_000) * attempt,
+    params:
+        options=lambda w: plan.options("methods", w.method),
+        networks=lambda w: plan.given("methods", w.method, w.dataset, w.seed),
+    shell:
+        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed}"
+        " --images {input.images} --index {input.index} --maps {output.maps} --samples {output.samples} &> {log}"
+
+
+rule evaluate_maps:
+    input:
+        weights=lambda w: plan.weights("metrics", w.metric, w.dataset, w.seed),
+        maps="<results>/{dataset}/maps/{method}/seed{seed}/maps.npy",
+        images="<results>/{dataset}/data/images.npy",
+        truth="<results>/{dataset}/data/truth.npy",
+        index="<results>/{dataset}/data/index.parquet",
+        code=lambda w: plan.code("evaluate", "metrics", plan.kind("metrics", w.metric)),
+    output:
+        scores="<results>/{dataset}/scores/{metric}/{method}/seed{seed}.parquet",
+    log:
+        "<logs>/{dataset}/scores/{metric}/{method}/seed{seed}.log",
+    conda:
+        "../envs/cuda.yaml"
+    resources:
+        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+    params:
+        options=lambda w: plan.options("metrics", w.metric),
+        networks=lambda w: plan.given("metrics", w.metric, w.dataset, w.seed),
+    shell:
+        "python scripts/evaluate.py {params.options} {params.networks} --maps {input.maps} --truth {input.truth}"
+        " --images {input.images} --index {input.index} --scores {output.scores} &> {log}"
+
+
+rule evaluate_networks:
+    input:
+        weights=lambda w: plan.weights("metrics", w.metric, w.dataset, w.seed),
+        images="<results>/{dataset}/data/images.npy",
+        index="<results>/{dataset}/data/index.parquet",
+        code=lambda w: plan.code("evaluate", "metrics", plan.kind("metrics", w.metric)),
+    output:
+        scores="<results>/{dataset}/scores/{metric}/seed{seed}.parquet",
+    log:
+        "<logs>/{dataset}/scores/{metric}/seed{seed}.log",
+    conda:
+        "../envs/cuda.yaml"
+    resources:
+        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+    params:
+        options=lambda w: plan.options("metrics", w.metric),
+        networks=lambda w: plan.given("metrics", w.metric, w.dataset, w.seed),
+    shell:
+        "python scripts/evaluate.py {params.options} {params.networks}"
+        " --images {input.images} --index {input.index} --scores {output.scores} &> {log}"

@@ -1,0 +1,69 @@
+# Tables, figures and the page of a paper. What a paper's file says of an item is a parameter, so that a new caption or
+# published number makes that item again and nothing else.
+rule table:
+    input:
+        scores=lambda w: plan.table_scores(w.paper, w.table),
+        code=lambda w: plan.code("tabulate"),
+    output:
+        csv="<results>/papers/{paper}/{table}.csv",
+        md="<results>/papers/{paper}/{table}.md",
+    log:
+        "<logs>/papers/{paper}/{table}.log",
+    conda:
+        "../envs/cpu.yaml"
+    wildcard_constraints:
+        table=plan.pattern("tables"),
+    localrule: True
+    params:
+        spec=lambda w: plan.spec(w.paper, w.table),
+        flags=lambda w: plan.table_flags(w.paper, w.table),
+    shell:
+        "python scripts/tabulate.py papers/{wildcards.paper}.yaml {wildcards.table} {params.flags}"
+        " --csv {output.csv} --md {output.md} &> {log}"
+
+
+rule figure:
+    input:
+        unpack(lambda w: plan.figure_files(w.paper, w.figure)),
+        images=lambda w: plan.figure_data(w.paper, w.figure, "images.npy"),
+        truth=lambda w: plan.figure_data(w.paper, w.figure, "truth.npy"),
+        index=lambda w: plan.figure_data(w.paper, w.figure, "index.parquet"),
+        code=lambda w: plan.code("draw", "figures", plan.figure_kind(w.paper, w.figure)),
+    output:
+        pdf="<results>/papers/{paper}/{figure}.pdf",
+        png="<results>/papers/{paper}/{figure}.png",
+    log:
+        "<logs>/papers/{paper}/{figure}.log",
+    conda:
+        "../envs/cpu.yaml"
+    wildcard_constraints:
+        figure=plan.pattern("figures"),
+    localrule: True
+    params:
+        spec=lambda w: plan.spec(w.paper, w.figure),
+        flags=lambda w: plan.figure_flags(w.paper, w.figure),
+    shell:
+        "python scripts/draw.py {params.flags} --images {input.images} --truth {input.truth} --index {input.index}"
+        " --pdf {output.pdf} --png {output.png} &> {log}"
+
+
+rule page:
+    input:
+        unpack(lambda w: plan.ingredients(w.paper)),
+        tables=lambda w: plan.table_files(w.paper),
+        figures=lambda w: plan.picture_files(w.paper),
+        code=lambda w: plan.code("compose"),
+    output:
+        page="<results>/papers/{paper}/page.md",
+    log:
+        "<logs>/papers/{paper}/page.log",
+    conda:
+        "../envs/cpu.yaml"
+    localrule: True
+    params:
+        spec=lambda w: plan.spec(w.paper),
+        scale=plan.scale,
+    shell:
+        "python scripts/compose.py papers/{wildcards.paper}.yaml --scale {params.scale} --tables {input.tables}"
+        " --figures {input.figures} --info {input.info} --weights {input.weights} --samples {input.samples}"
+        " --page {output.page} &> {log}"

@@ -1,0 +1,56 @@
+"""Draw the attribution maps of one method for the explained images of a dataset."""
+
+from pathlib import Path
+
+import numpy as np
+
+from evidence import cli, explaining, io, machine, resuming, weights
+from evidence.provenance import commit
+
+
+def main(argv: list[str] | None = None) -> None:
+    call = cli.parse(
+        argv,
+        "attribution",
+        description=__doc__,
+        flags={
+            "--seed": {"type": int, "default": 0, "help": "of what the method draws"},
+            "--images": "images.npy of the packed dataset",
+            "--index": "index.parquet of the packed dataset; its column 'explain' chooses the images",
+            "--maps": "where the maps go (npy, float32, rows in the order of the explained samples)",
+            "--samples": "where the table goes (parquet): sample, seconds, prediction, what the method measures",
+        },
+    )
+    args = call.files
+    images, index = io.load_array(args.images), io.load_table(args.index)
+    samples = np.flatnonzero(index["explain"])
+    networks = {role: weights.load(path, role) for role, path in call.networks.items()}
+    recipe = resuming.recipe(
+        method=call.name,
+        options=call.options,
+        seed=args.seed,
+        data=resuming.fingerprint(images, index),
+        networks={role: [path, io.sha256(path.partition("#")[0])] for role, path in call.networks.items()},
+    )
+    output = Path(args.maps)
+    with resuming.only_one(output.parent):
+        machine.prepare()
+        state = output.with_name("state.npz")
+        maps, table = explaining.explain(
+            call.module.attribute,
+            images[samples],
+            samples,
+            networks,
+            call.options,
+            seed=args.seed,
+            state=state,
+            recipe=recipe,
+        )
+        io.save_array(output, maps)
+        facts = {"method": call.name, "options": io.as_json(call.options), "machine": machine.describe(), "commit": commit()}
+        io.save_table(args.samples, table, **facts)
+        state.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

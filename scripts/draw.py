@@ -1,0 +1,44 @@
+"""Draw one figure of one paper."""
+
+import inspect
+
+from evidence import cli, io
+
+
+def main(argv: list[str] | None = None) -> None:
+    call = cli.parse(
+        argv,
+        "figures",
+        description=__doc__,
+        flags={
+            "--images": "images.npy of the packed dataset",
+            "--truth": {"help": "truth.npy of the packed dataset"},
+            "--index": "index.parquet of the packed dataset",
+            "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, one for each method"},
+            "--histories": {"nargs": "+", "default": [], "help": "HEADING=history.parquet, one for each model and seed"},
+            "--pdf": "where the figure goes, for print",
+            "--png": "where the figure goes, for screens",
+        },
+    )
+    args = call.files
+    histories: dict[str, list] = {}
+    for word in args.histories:
+        heading, path = word.split("=", 1)
+        histories.setdefault(heading, []).append(io.load_table(path))
+    given = {
+        "images": lambda: io.load_array(args.images),
+        "truth": lambda: io.load_truth(args.truth) if args.truth else None,
+        "index": lambda: io.load_table(args.index),
+        "maps": lambda: {heading: io.load_array(path) for heading, path in cli.pairs(args.maps).items()},
+        "histories": lambda: histories,
+    }
+    wanted = inspect.signature(call.module.draw).parameters
+    figure = call.module.draw(**{name: make() for name, make in given.items() if name in wanted}, **call.options)
+    for path in (args.pdf, args.png):
+        with io.replacing(path) as aside:
+            # a fixed date: the same results give the same file
+            figure.savefig(aside, metadata={"CreationDate": None} if str(path).endswith("pdf") else None)
+
+
+if __name__ == "__main__":
+    cli.run(main)

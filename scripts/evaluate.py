@@ -1,0 +1,82 @@
+"""Score the maps of one method, or the networks themselves, and write one tidy table."""
+
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from evidence import cli, io
+from evidence.errors import BadInput
+
+OPTIONAL = ("maps", "truth")
+
+
+def main(argv: list[str] | None = None) -> None:
+    call = cli.parse(
+        argv,
+        "metrics",
+        description=__doc__,
+        flags={
+            "--images": "images.npy of the packed dataset",
+            "--index": "index.parquet of the packed dataset",
+            "--truth": {"help": "truth.npy of the packed dataset, for metrics that compare with it"},
+            "--maps": {"help": "maps.npy of a method, for metrics of maps"},
+            "--scores": "where the scores go (parquet): sample, at, value",
+        },
+    )
+    args = call.files
+    index, images = io.load_table(args.index), io.load_array(args.images)
+    wanted = inspect.signature(call.module.score).parameters
+    for name in OPTIONAL:
+        if name in wanted and not args[name]:
+            raise BadInput(f"the metric {call.name} compares with the {name}; give --{name}")
+    about_maps = "maps" in wanted
+    rows = np.flatnonzero(index["explain"] if about_maps else index["split"] == "test")
+    if "truth" in wanted:
+        rows, unknown = rows[index["has_truth"].iloc[rows]], rows[~index["has_truth"].iloc[rows]]
+        if len(rows) == 0:
+            raise BadInput(f"no explained sample of {args.index} has a truth; leave {call.name} out for this dataset")
+        if len(unknown):
+            print(f"{len(unknown)} explained samples have no truth and no score")
+    given = {"labels": lambda: index["label"].to_numpy()[rows], "images": lambda: images[rows]}
+    if about_maps:
+        maps, explained = io.load_array(args.maps), np.flatnonzero(index["explain"])
+        if len(maps) != len(explained):
+            raise BadInput(f"{args.maps} has {len(maps)} maps for {len(explained)} explained samples; draw it again")
+        given["maps"] = lambda: maps[np.searchsorted(explained, rows)]
+    if "truth" in wanted:
+        given["truth"] = lambda: io.load_array(args.truth)[rows]
+    networks = {}
+    if call.networks:
+        from evidence import weights  # metrics of maps need no torch
+
+        networks = {role: weights.load(path, role) for role, path in call.networks.items()}
+    data = {name: make() for name, make in given.items() if name in wanted}
+    found = call.module.score(**data, **networks, **call.options)
+    table = tidy(found, index["sample"].to_numpy()[rows])
+    io.save_table(args.scores, table, metric=call.name, better=call.module.BETTER)
+    print(summary(call.name, table))
+
+
+def tidy(found: np.ndarray | Mapping, samples: np.ndarray) -> pd.DataFrame:
+    """One row a score; ``sample`` is missing where a score is of all samples, ``at`` is empty without settings."""
+    pieces = []
+    for at, values in (found if isinstance(found, Mapping) else {"": found}).items():
+        of_each = len(values) == len(samples)
+        sample = pd.array(samples if of_each else [pd.NA] * len(values), dtype="Int64")
+        pieces.append(pd.DataFrame({"sample": sample, "at": str(at), "value": np.asarray(values, np.float64)}))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def summary(metric: str, table: pd.DataFrame) -> str:
+    """What the log says, scores that do not exist by name."""
+    missing = table[table["value"].isna()]
+    text = f"{metric}: mean {table['value'].mean():.4f} over {len(table) - len(missing)} scores"
+    if len(missing):
+        text += f"; {len(missing)} do not exist (constant map?), samples {missing['sample'].tolist()[:10]}"
+    return text
+
+
+if __name__ == "__main__":
+    cli.run(main)

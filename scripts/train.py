@@ -1,0 +1,68 @@
+"""Train one model on one dataset, going on where an interrupted run stopped."""
+
+from pathlib import Path
+
+import torch
+
+from evidence import cli, io, machine, resuming, training, weights
+from evidence.provenance import commit
+from evidence.seeds import stream
+from evidence.signatures import signature
+
+
+def main(argv: list[str] | None = None) -> None:
+    call = cli.parse(
+        argv,
+        "models",
+        description=__doc__,
+        flags={
+            "--seed": {"type": int, "default": 0, "help": "of the first weights, the order of images, and all noise"},
+            "--images": "images.npy of the packed dataset",
+            "--index": "index.parquet of the packed dataset",
+            "--truth": {"help": "truth.npy, for curves that are looked at; no training uses it"},
+            "--weights": "where the trained networks go (safetensors)",
+            "--history": "where the history goes (parquet): step, name, value",
+        },
+    )
+    args = call.files
+    images, index = io.load_array(args.images), io.load_table(args.index)
+    truth = io.load_truth(args.truth) if args.truth else None
+    train, validation = (training.samples_of(split, images, index, truth) for split in ("train", "validation"))
+    networks = {role: weights.load(path, role) for role, path in call.networks.items()}
+    recipe = resuming.recipe(
+        model=call.name,
+        options=call.options,
+        seed=args.seed,
+        data=resuming.fingerprint(images, index),
+        networks={role: io.sha256(path.partition("#")[0]) for role, path in call.networks.items()},
+    )
+    output = Path(args.weights)
+    with resuming.only_one(output.parent) as waited:
+        if waited and output.exists():
+            print(f"{output} was made by the process that held the folder")
+            return
+        machine.prepare()
+        torch.manual_seed(stream(args.seed, "first weights"))
+        learner = call.module.Learner(tuple(images.shape[1:]), **networks, **call.options)
+        machine.place(learner)
+        print(f"training {call.name} on {len(train)} images of {tuple(images.shape[1:])}, {machine.describe()}", flush=True)
+        state = output.with_name("state.pt")
+        history, seconds = training.fit(learner, train, validation, seed=args.seed, state=state, recipe=recipe)
+        weights.save(
+            output,
+            learner.networks,
+            model=call.name,
+            options=io.as_json(call.options),
+            seed=str(args.seed),
+            steps=str(int(history["step"].max()) + 1),
+            seconds=f"{seconds:.1f}",
+            commit=commit(),
+            machine=machine.describe(),
+            inputs=" ".join(signature("models", call.name).roles),
+        )
+        io.save_table(args.history, history)
+        state.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,17 @@
+"""Attribution methods, one file each: a function from images and trained networks to maps.
+
+Contract of a module in this folder, found by its name:
+
+``attribute(images, <networks>, *, hyperparameters) -> Maps``, or ``-> (Maps, columns)``
+
+- ``images`` are float32 tensors (batch, channel, *space) on the device that the networks are on. A method that draws
+  random numbers also asks for ``streams``, a list with one integer seed an image, so that a map does not depend on the
+  batch it was made in.
+- Every other positional parameter is a network, by the role it plays (``classifier``, ``generator``). Networks arrive in
+  evaluation mode with frozen weights, and leave as they came: no hook, no gradient, no mode stays behind.
+- Maps are float32 (batch, 1, *space), oriented so that evidence for the class of interest is positive, after the
+  convention that the paper scores (absolute value, positive part, signed).
+- ``columns`` are what the method measures of itself: name → one number an image, tensors of any precision.
+
+Keyword-only parameters are the hyperparameters; their defaults are the paper's.
+"""

@@ -1,0 +1,64 @@
+"""Who belongs to which split, and who is explained. Decided once, when a dataset is packed."""
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from evidence.errors import BadInput
+
+SPLITS = ("train", "validation", "test")
+
+
+def settings(*, split_seed: int = 42, test: float = 0.2, validation: float = 0.2, explain: int = 0) -> None:
+    """The settings of ``pack``: hyperparameters that every dataset has.
+
+    Args:
+        split_seed: of the split, and of the choice of explained samples.
+        test: share of the subjects that are tested.
+        validation: share of the others that are validated on.
+        explain: how many test samples of the class of interest are explained; 0 for all.
+    """
+
+
+def without_duplicates(index: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first sample of each content; ``copies`` counts how often it came.
+
+    The same image under two labels is an error: nobody but the owner of the data knows which is right.
+    """
+    if "content" not in index:
+        return index.assign(copies=1)
+    for _, same in index.groupby("content", sort=False):
+        if same["label"].nunique() > 1:
+            names = " and ".join(same.drop_duplicates("label")["unit"])
+            raise BadInput(f"{names} are the same image with different labels; remove one of them and fetch again")
+    copies = index.groupby("content")["content"].transform("size")
+    return index.assign(copies=copies)[~index["content"].duplicated()]
+
+
+def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation: float = 0.2) -> pd.Series:
+    """The split of each sample: stratified by label, never two splits for a subject.
+
+    Two successive draws, as in VA-GAN's released code: ``test`` of all, then ``validation`` of the rest. A subject with
+    several samples is stratified by its first.
+    """
+    subjects = index.drop_duplicates("subject")
+    numbers, labels = np.arange(len(subjects)), subjects["label"].to_numpy()
+    try:
+        rest, tested = train_test_split(numbers, test_size=test, stratify=labels, random_state=seed)
+        _, validated = train_test_split(rest, test_size=validation, stratify=labels[rest], random_state=seed)
+    except ValueError as error:
+        counts = pd.Series(labels).value_counts().to_dict()
+        raise BadInput(f"subjects a class {counts} are too few for training, validation and test ({error})") from error
+    where = np.full(len(subjects), "train", dtype=object)
+    where[validated], where[tested] = "validation", "test"
+    return index["subject"].map(dict(zip(subjects["subject"], where, strict=True)))
+
+
+def explained(index: pd.DataFrame, *, most: int = 0, seed: int = 42) -> np.ndarray:
+    """Which samples are explained: the test samples of the class of interest, or ``most`` of them drawn at random."""
+    chosen = np.flatnonzero((index["split"] == "test") & (index["label"] == 1))
+    if most and most < len(chosen):
+        chosen = np.random.default_rng(seed).choice(chosen, most, replace=False)
+    flags = np.zeros(len(index), bool)
+    flags[chosen] = True
+    return flags

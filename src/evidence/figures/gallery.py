@@ -1,0 +1,72 @@
+"""Images beside the maps of several methods (Figure 4 of Baumgartner et al., 2018; and any cohort)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from evidence import style
+from evidence.errors import BadInput, near
+
+
+def draw(
+    images,
+    index: pd.DataFrame,
+    maps: Mapping[str, np.ndarray],
+    *,
+    by: str = "subtype",
+    groups: tuple[str, ...] = (),
+    count: int = 3,
+    healed: str = "",
+) -> Figure:
+    """One row an explained image, one column a method. A map that is never negative runs from its least to its greatest
+    value in viridis; a signed one is symmetric around grey where it is a cohort's, and in viridis where groups are asked for,
+    as the paper draws it.
+
+    Args:
+        by: column of the index that tells the groups apart.
+        groups: a row each, the next image of that group; empty for ``count`` images taken in turn from all groups.
+        count: number of rows where no groups are asked for.
+        healed: heading of a map that is taken from the image, to show in a last column what is left.
+    """
+    explained = np.flatnonzero(index["explain"])
+    rows = chosen(index[by].iloc[explained].astype(str).to_numpy() if by in index else None, tuple(groups), count, len(explained))
+    if healed and healed not in maps:
+        raise BadInput(f"healed: there is no map {healed!r}; {near(healed, maps)}")
+    headings = ["Observed", *maps, *(["Healed"] if healed else [])]
+    figure, axes = style.grid(len(rows), len(headings))
+    for line, row in zip(axes, rows, strict=True):
+        image = np.asarray(images[explained[row]])
+        style.picture(line[0], image, vmin=-1, vmax=1)
+        for axis, found in zip(line[1:], maps.values(), strict=False):
+            style.picture(axis, found[row][0], **colours(np.asarray(found[row]), signed=not groups))
+        if healed:
+            style.picture(line[-1], image - np.asarray(maps[healed][row]), vmin=-1, vmax=1)
+        if by in index and not groups:
+            line[0].set_ylabel(str(index[by].iloc[explained[row]]), fontsize=6)
+    for axis, heading in zip(axes[0], headings, strict=True):
+        axis.set_title(heading)
+    return figure
+
+
+def chosen(groups: np.ndarray | None, wanted: tuple[str, ...], count: int, total: int) -> list[int]:
+    """Which of the explained images are shown: the next of each wanted group, or some of all groups in turn."""
+    if groups is None:
+        return list(range(min(count, total)))
+    waiting = {group: list(np.flatnonzero(groups == group)) for group in sorted(set(groups))}
+    rows = []
+    for group in wanted or sorted(waiting) * count:
+        if wanted and not waiting.get(group):
+            raise BadInput(f"there are not {wanted.count(group)} explained images of the group {group!r}; {near(group, waiting)}")
+        if waiting[group] and (wanted or len(rows) < min(count, total)):
+            rows.append(int(waiting[group].pop(0)))
+    return rows
+
+
+def colours(found: np.ndarray, *, signed: bool) -> dict:
+    """Viridis over the map's own range; or red and blue around zero for maps with both signs."""
+    if signed and found.min() < 0:
+        far = float(np.quantile(np.abs(found), 0.999)) or 1.0
+        return {"cmap": "RdBu_r", "vmin": -far, "vmax": far}
+    return {"cmap": "viridis"}

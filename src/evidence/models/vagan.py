@@ -1,0 +1,187 @@
+"""VA-GAN: a map generator against a critic (Baumgartner et al., CVPR 2018, section 3).
+
+The generator draws an additive map M(x) that turns an image x of the class of interest into one, y, that the critic
+cannot tell from the baseline class. Where y differs from x lies the evidence.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evidence import machine, training
+from evidence.networks.blocks import Network
+from evidence.networks.c3d import Critic
+from evidence.networks.unet import MapGenerator
+from evidence.statistics import correlation
+
+AFTER = 50  # generator updates before the authors' code keeps a best generator
+
+
+class Learner(training.Learner):
+    """Map generator and critic; the defaults are those of the authors' released code for the synthetic experiment.
+
+    Class 0 is the baseline, class 1 the class of interest. Saved networks: ``generator`` and ``critic`` after the last
+    step, ``best`` (the generator at the highest validation critic loss after step 50, as the authors' code keeps it) and,
+    where ``average`` is set, ``average``.
+
+    Args:
+        shape: channels and size of an image.
+        lr: learning rate of both Adam optimisers. Released: 1e-4; paper: 1e-3.
+        batch: images of each class in a batch.
+        accumulate: batches whose gradients are averaged in one update. Paper: 6 in 3D.
+        lam: weight λ of the L1 term, a mean over pixels (section 3.3: 100). It acts on a pixel with λ divided by the number
+            of pixels, so it has to follow the size of the image.
+        penalty: weight of the gradient penalty.
+        norm: what has unit norm in the penalty: the gradient of a ``sample``, as in WGAN-GP, or of each ``column`` of
+            it, as in the released code.
+        mixing: whether the penalty's interpolation draws its ε for each ``sample`` or once for the ``batch``.
+        tanh: squash the generated image, y = tanh(x + M(x)), as the released code does; else y = x + M(x), as the paper.
+        critic_steps: critic updates before a generator update.
+        burst: critic updates instead, where the step is below ``burst_first`` or a multiple of ``burst_every``.
+        burst_first: see ``burst``.
+        burst_every: see ``burst``; 0 for never.
+        initial: whether the generator starts from a ``random`` map or from the one that is ``zero`` everywhere.
+        average: decay a step of a moving average of the generator; 0 for none. Not in the paper.
+        width: channels of the first layer of both networks.
+        steps: generator updates. The authors advise about 1,000 for the synthetic data, which are 8,230 critic updates.
+        validate_every: generator updates between validations.
+        validate_batches: batches in a validation.
+    """
+
+    by_class = True
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        lr: float = 1e-4,
+        batch: int = 32,
+        accumulate: int = 1,
+        lam: float = 100.0,
+        penalty: float = 10.0,
+        norm: Literal["column", "sample"] = "column",
+        mixing: Literal["sample", "batch"] = "sample",
+        tanh: bool = True,
+        critic_steps: int = 5,
+        burst: int = 100,
+        burst_first: int = 25,
+        burst_every: int = 100,
+        initial: Literal["random", "zero"] = "random",
+        average: float = 0.0,
+        width: int = 16,
+        steps: int = 1_000,
+        validate_every: int = 10,
+        validate_batches: int = 20,
+    ):
+        super().__init__()
+        channels, dims = shape[0], len(shape) - 1
+        self.generator = MapGenerator(channels=channels, width=width, spatial_dims=dims, tanh=tanh, zero=initial == "zero")
+        self.critic = Critic(channels=channels, width=width, spatial_dims=dims)
+        self.best = copy.deepcopy(self.generator)
+        self.average = copy.deepcopy(self.generator) if average else None
+        self.register_buffer("best_loss", torch.tensor(float("-inf")))
+        self.optimisers = {
+            name: torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), eps=1e-8)
+            for name, network in (("generator", self.generator), ("critic", self.critic))
+        }
+        self.batch, self.accumulate = batch, accumulate
+        self.lam, self.penalty, self.norm, self.mixing = lam, penalty, norm, mixing
+        self.critic_steps, self.burst, self.burst_first, self.burst_every = critic_steps, burst, burst_first, burst_every
+        self.decay = average
+        self.steps, self.validate_every, self.validate_batches = steps, validate_every, validate_batches
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        average = {"average": self.average} if self.average is not None else {}
+        return {"generator": self.generator, "critic": self.critic, "best": self.best, **average}
+
+    def critic_updates(self, i: int) -> int:
+        """Critic updates before generator update i: many at first and now and then, to keep the critic near its optimum."""
+        often = i < self.burst_first or (self.burst_every and i % self.burst_every == 0)
+        return self.burst if often else self.critic_steps
+
+    def draws(self, i: int) -> int:
+        return (self.critic_updates(i) + 1) * self.accumulate
+
+    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> dict[str, Tensor]:
+        self.generator.train()
+        self.critic.requires_grad_(True)
+        for _ in range(self.critic_updates(i)):
+            critic_terms = self.update("critic", self.critic_terms, batches)
+        self.critic.requires_grad_(False)
+        generator_terms = self.update("generator", self.generator_terms, batches)
+        if self.average is not None:
+            training.move_average(self.average, self.generator, self.decay)
+        return {**critic_terms, **generator_terms}
+
+    def update(self, name: str, terms, batches: Iterator[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        """One Adam update of one network on the mean of ``accumulate`` batches."""
+        self.optimisers[name].zero_grad(set_to_none=True)
+        for _ in range(self.accumulate):
+            losses = terms(*next(batches))
+            (sum(losses.values()) / self.accumulate).backward()
+        self.optimisers[name].step()
+        return {key: value.detach() for key, value in losses.items()}
+
+    def heal(self, generator: MapGenerator, images: Tensor) -> Tensor:
+        with machine.autocast():
+            return generator.heal(images)
+
+    def judge(self, images: Tensor) -> Tensor:
+        with machine.autocast():
+            return self.critic(images).float()
+
+    def critic_terms(self, baseline: Tensor, interest: Tensor) -> dict[str, Tensor]:
+        """Real low, generated high (the released sign), and the gradient penalty."""
+        with torch.no_grad():  # in training mode: its running statistics move in critic updates too, as in the release
+            healed = self.heal(self.generator, interest)
+        return {
+            "critic_real": self.judge(baseline).mean(),
+            "critic_generated": -self.judge(healed).mean(),
+            "penalty": self.penalty * self.gradient_penalty(baseline, healed),
+        }
+
+    def gradient_penalty(self, real: Tensor, generated: Tensor) -> Tensor:
+        """Mean of (‖∇D‖ − 1)² between real and generated images (Gulrajani et al., 2017), the norm per sample or column."""
+        shape = (len(real) if self.mixing == "sample" else 1,) + (1,) * (real.dim() - 1)
+        epsilon = torch.rand(shape, device=real.device)
+        mixed = torch.lerp(generated, real, epsilon).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(self.judge(mixed).sum(), mixed, create_graph=True)
+        axes = 2 if self.norm == "column" else tuple(range(1, real.dim()))
+        norm = (gradient.square().sum(axes) + 1e-12).sqrt()  # the root of 0 has no derivative
+        return (norm - 1).square().mean()
+
+    def generator_terms(self, baseline: Tensor, interest: Tensor) -> dict[str, Tensor]:
+        """Look like the baseline class while changing little; the baseline batch is drawn but unused, as in the release."""
+        healed = self.heal(self.generator, interest)
+        return {"adversarial": self.judge(healed).mean(), "l1": self.lam * (healed - interest).abs().mean()}
+
+    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
+        """Mean critic loss with its penalty, running statistics in place; keeps the generator where it is the highest.
+
+        Where the truth is known, ``ncc`` is the mean correlation of the maps with it: a curve to look at, no criterion.
+        """
+        self.generator.eval()
+        pairs = training.Batches(samples, self.batch, seed=0, by_class=True).starting(0)
+        losses = [sum(self.critic_terms(*next(pairs)).values()).item() for _ in range(self.validate_batches)]
+        found = {"critic_loss": float(np.mean(losses))}
+        if i >= AFTER and found["critic_loss"] >= self.best_loss:
+            self.best.load_state_dict(self.generator.state_dict())
+            self.best_loss.fill_(found["critic_loss"])
+        if samples.truth is not None:
+            found["ncc"] = self.agreement(self.generator, samples)
+            if self.average is not None:
+                found["ncc_average"] = self.agreement(self.average.eval(), samples)
+        return found
+
+    @torch.no_grad()
+    def agreement(self, generator: MapGenerator, samples: training.Samples, most: int = 100) -> float:
+        """Mean correlation of x − y with the truth over the first images of the class of interest."""
+        rows = np.flatnonzero(samples.labels == 1)[:most]
+        images = samples.take(rows)
+        maps = (images - self.heal(generator, images)).mean(1, keepdim=True)
+        return float(np.nanmean(correlation(maps.cpu().numpy(), samples.truth[rows])))

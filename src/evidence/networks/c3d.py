@@ -1,0 +1,133 @@
+"""The C3D family of VA-GAN (Baumgartner et al., 2018): a critic without normalisation and classifiers twice as wide.
+
+All of them are a trunk of blocks of 3×3(×3) convolutions with max-pools between them, and a head. Layer tables follow
+the authors' released code, whose sizes the parameter counts in the tests pin down.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from evidence.errors import BadInput
+from evidence.networks.blocks import Network, convolution, initialise, normalisation, normalised, pool
+from evidence.shapes import Images, Logits, Values
+
+
+class Critic(Network):
+    """Judges how much an image looks like the baseline class: a number an image, the mean over a map of scores.
+
+    Ten convolutions with plain ReLU, four pools and no normalisation (section 3.4 and the released code). Its receptive
+    field is 166 pixels.
+    """
+
+    def __init__(self, *, channels: int = 1, width: int = 16, spatial_dims: int = 2):
+        super().__init__()
+        w = width
+        layers: list[nn.Module] = []
+        for block in ((w,), (2 * w,), (4 * w, 4 * w), (8 * w, 8 * w), (16 * w, 16 * w, 16 * w)):
+            if layers:
+                layers.append(pool(spatial_dims))
+            for outputs in block:
+                layers += [convolution(spatial_dims, channels, outputs), nn.ReLU()]
+                channels = outputs
+        layers.append(convolution(spatial_dims, channels, 1, kernel=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Images) -> Values:
+        return self.layers(images).flatten(1).mean(1)
+
+
+class Classifier(Network):
+    """Blocks of convolution, batch normalisation and ReLU, and one of three heads.
+
+    ``dense`` is the paper's classifier: four pools, two dense layers, and batch normalisation even on the logits.
+    ``cam`` has two pools and a global average in front of one dense layer without bias, whose weights are those of the
+    class activation map. ``convolution`` replaces the dense layers by a 1×1(×1) convolution and a global average: the
+    network of the authors' 3D configuration, with ``widest=256``.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, ...],
+        head: str = "dense",
+        channels: int = 1,
+        classes: int = 2,
+        width: int = 32,
+        widest: int = 512,
+        last_block: bool = True,
+        hidden: int = 512,
+    ):
+        super().__init__()
+        dims = len(size)
+        blocks = [(width,), (2 * width,), (4 * width,) * 2, (8 * width,) * 2]
+        if last_block:
+            blocks.append((16 * width,) * 3)
+        pools = 2 if head == "cam" else 4
+        layers: list[nn.Module] = []
+        for number, block in enumerate(blocks):
+            for outputs in block:
+                outputs = min(outputs, widest)
+                layers.append(normalised(dims, channels, outputs))
+                channels = outputs
+            if number < pools:
+                layers.append(pool(dims))
+        self.trunk = nn.Sequential(*layers)
+        self.head = HEADS[head](dims, channels, tuple(math.ceil(s / 2**pools) for s in size), classes, hidden)
+
+    def forward(self, images: Images) -> Logits:
+        return self.head(self.trunk(images))
+
+
+class DenseHead(nn.Sequential):
+    """Flatten, a hidden layer, the logits; each dense layer is normalised, the logits too."""
+
+    def __init__(self, dims: int, channels: int, size: tuple[int, ...], classes: int, hidden: int):
+        super().__init__(
+            nn.Flatten(),
+            initialise(nn.Linear(channels * math.prod(size), hidden, bias=False)),
+            nn.BatchNorm1d(hidden, eps=1e-3, momentum=0.01),
+            nn.ReLU(),
+            initialise(nn.Linear(hidden, classes, bias=False)),
+            nn.BatchNorm1d(classes, eps=1e-3, momentum=0.01),
+        )
+
+
+class AverageHead(nn.Module):
+    """Global average, then one dense layer without bias: its weights draw the class activation map."""
+
+    def __init__(self, dims: int, channels: int, size: tuple[int, ...], classes: int, hidden: int):
+        super().__init__()
+        self.dense = initialise(nn.Linear(channels, classes, bias=False))
+
+    def forward(self, features: Images) -> Logits:
+        return self.dense(features.flatten(2).mean(2))
+
+
+class ConvolutionHead(nn.Module):
+    """A normalised 1×1(×1) convolution to one channel a class, then the global average."""
+
+    def __init__(self, dims: int, channels: int, size: tuple[int, ...], classes: int, hidden: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            convolution(dims, channels, classes, kernel=1, bias=False), normalisation(dims, classes)
+        )
+
+    def forward(self, features: Images) -> Logits:
+        return self.layers(features).flatten(2).mean(2)
+
+
+HEADS = {"dense": DenseHead, "cam": AverageHead, "convolution": ConvolutionHead}
+
+
+@torch.no_grad()
+def class_activation(network: Classifier, images: Images, label: int) -> Float[Any, "batch 1 *cells"]:
+    """Σ_k w_k·f_k over the channels of the last convolution (Zhou et al., 2016), at the trunk's resolution."""
+    if not isinstance(network.head, AverageHead):
+        raise BadInput("a class activation map needs a classifier with head='cam'; these weights have another head")
+    features = network.trunk(images)  # (batch, channel, *space)
+    weights = network.head.dense.weight[label]  # (channel,)
+    return torch.einsum("bc...,c->b...", features, weights).unsqueeze(1)

@@ -1,0 +1,89 @@
+"""What long jobs need to be stopped and gone on with: a digest of the recipe, a lock, SIGTERM, a clock.
+
+``EVIDENCE_SAVE_SECONDS`` is the time between two saved states (600).
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evidence.errors import BadInput
+
+
+class Clock:
+    """Says when it is time to save."""
+
+    def __init__(self):
+        self.seconds = float(os.environ.get("EVIDENCE_SAVE_SECONDS", 600))
+        self.reset()
+
+    def due(self) -> bool:
+        return time.monotonic() - self.since >= self.seconds
+
+    def reset(self) -> None:
+        self.since = time.monotonic()
+
+
+def recipe(**parts: Any) -> str:
+    """A digest of all that a training depends on; a state with another digest is never resumed from."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def fingerprint(images: np.ndarray, index: pd.DataFrame, count: int = 64) -> str:
+    """A digest of a dataset that does not read all of it: its index, its shape, and images spread over it."""
+    digest = hashlib.sha256(f"{images.shape}{images.dtype}".encode())
+    digest.update(index.to_csv(index=False).encode())
+    for row in np.unique(np.linspace(0, len(images) - 1, count).astype(int)):
+        digest.update(np.ascontiguousarray(images[row]).tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def only_one(folder: Path, patience: float = 3600.0) -> Iterator[bool]:
+    """Hold a folder for this process; another that wants it waits. Yields whether it had to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "a+") as file:
+        began, waited = time.monotonic(), False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                if not waited:
+                    print(f"{folder} is being written by {holder}; waiting for it", flush=True)
+                waited = True
+                if time.monotonic() - began > patience:
+                    raise BadInput(f"{folder} is still being written by {holder}; end that process, or wait") from None
+                time.sleep(0.2)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield waited
+
+
+@contextmanager
+def sigterm() -> Iterator[list[int]]:
+    """A list that is empty until SIGTERM arrives."""
+    arrived: list[int] = []
+    try:
+        before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+    except ValueError:  # not the main thread: nobody can be told to stop there
+        yield arrived
+        return
+    try:
+        yield arrived
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,79 @@
+"""What a module of one of the folders can be asked, read off its source without importing it. Standard library alone.
+
+The folder is the registry and the signature is the schema: ``evidence.attribution.cam`` is the method ``cam``, the
+keyword-only parameters of its ``attribute`` are its hyperparameters, and its positional parameters say what it needs.
+"""
+
+import ast
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evidence.errors import BadInput, near
+
+PACKAGE = Path(__file__).parent
+
+# What scripts hand over by name; every other positional parameter is a network, by its role.
+DATA = frozenset("files folder raw shape images labels truth index maps streams histories".split())
+
+# The function, or class, that makes a module of a folder what it is.
+FUNCTIONS = {
+    "datasets": ("prepare", "fetch", "simulate"),
+    "models": ("Learner",),
+    "attribution": ("attribute",),
+    "metrics": ("score",),
+    "figures": ("draw",),
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Positional parameters in their order, keyword-only parameters, and the first line of the docstring."""
+
+    positional: tuple[str, ...]
+    options: dict[str, Any]  # name → default, None where it is no literal
+    summary: str
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The networks it needs."""
+        return tuple(name for name in self.positional if name not in DATA)
+
+
+def names(folder: str) -> list[str]:
+    """What there is in a folder."""
+    return sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__")
+
+
+def source(folder: str, kind: str) -> Path:
+    """The file of a module; a name that is not there is refused with the near miss."""
+    path = PACKAGE / folder / f"{kind}.py"
+    if kind not in names(folder):
+        raise BadInput(f"there is no {kind!r} in {folder}; {near(kind, names(folder))}")
+    return path
+
+
+@functools.cache
+def signature(folder: str, kind: str, function: str = "") -> Signature:
+    """The signature of a function of a module; of ``Learner``, that of its constructor."""
+    path = source(folder, kind)
+    function = function or FUNCTIONS[folder][0]
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == function:
+            node = next(item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
+        elif not (isinstance(node, ast.FunctionDef) and node.name == function):
+            continue
+        positional = tuple(a.arg for a in node.args.args if a.arg != "self")
+        options = {a.arg: _literal(d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)}
+        return Signature(positional, options, summary)
+    raise BadInput(f"{path} lacks {function}(), which every module in {folder} has")
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node else None
+    except ValueError:
+        return None

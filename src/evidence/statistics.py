@@ -1,0 +1,20 @@
+"""Small statistics that both training and metrics need. NumPy alone."""
+
+import numpy as np
+
+from evidence.shapes import Maps, Truth, Values
+
+
+def correlation(maps: Maps, truth: Truth) -> Values:
+    """Normalised cross-correlation of each map with its truth: Pearson's r over all pixels, in [-1, 1].
+
+    A map or a truth that is constant has no correlation and gives NaN. (Baumgartner et al., 2018, section 4.2.)
+    """
+    a = np.asarray(maps, np.float64).reshape(len(maps), -1)
+    b = np.asarray(truth, np.float64).reshape(len(truth), -1)
+    a = a - a.mean(1, keepdims=True)
+    b = b - b.mean(1, keepdims=True)
+    scale = np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (a * b).sum(1) / scale
+    return np.where(np.ptp(a, 1) * np.ptp(b, 1) > 0, r, np.nan)

@@ -1,0 +1,250 @@
+"""One training loop for every model. Step i is a pure function of weights, optimiser, seed and i; so resuming is exact.
+
+While a training runs, its state lies beside its outputs as ``state.pt``: written aside and moved into place every ten
+minutes and on SIGTERM, gone when the outputs are there. It belongs to one recipe (options, seed, data, weights needed):
+a state of another recipe is not read, and a line in the log says so.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from evidence import io, machine
+from evidence.errors import BadInput
+from evidence.networks.blocks import Network
+from evidence.progress import Progress
+from evidence.resuming import Clock, sigterm
+from evidence.seeds import rng, stream
+
+RESIDENT = 4 * 2**30  # bytes of images that are kept in the device's memory; more are read from disk batch by batch
+
+
+class Learner(nn.Module):
+    """What the loop asks of a model; each module in ``evidence.models`` has one, with this name.
+
+    ``Learner(shape, <networks it needs>, *, hyperparameters)``. Being a module, all its networks and buffers are its
+    state; its optimisers are beside them.
+    """
+
+    by_class = False  # batches: (images of class 0, images of class 1), or (images, labels)
+    networks: dict[str, Network]  # what is saved, by name
+    optimisers: dict[str, torch.optim.Optimizer]
+    batch: int
+    steps: int
+    validate_every: int
+
+    def draws(self, i: int) -> int:
+        """How many batches step i takes."""
+        return 1
+
+    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> dict[str, Tensor]:
+        """One step; returns its loss terms by name."""
+        raise NotImplementedError
+
+    def validate(self, samples: "Samples", i: int) -> dict[str, float]:
+        """Numbers about the validation set after step i; the place to keep the best network."""
+        return {}
+
+    def finished(self, i: int) -> bool:
+        """Whether to stop before the last step."""
+        return False
+
+
+@dataclass
+class Samples:
+    """Images with their labels and, where it is known, the truth. Arrays may be memory maps."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    truth: np.ndarray | None = None
+
+    def __post_init__(self):
+        self.resident = None
+        if self.images.nbytes <= RESIDENT:
+            self.resident = machine.to_device(torch.from_numpy(np.array(self.images, np.float32)))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """Some images on the device, in its layout."""
+        if self.resident is not None:
+            chosen = self.resident[torch.from_numpy(rows).to(self.resident.device)]
+            return chosen.contiguous(memory_format=machine.memory_format(chosen.dim() - 2))
+        return machine.to_device(torch.from_numpy(self.images[rows].astype(np.float32)))
+
+
+def samples_of(split: str, images: np.ndarray, index: pd.DataFrame, truth: np.ndarray | None = None) -> Samples:
+    """The samples of one split."""
+    rows = np.flatnonzero(index["split"] == split)
+    if len(rows) == 0:
+        raise BadInput(f"no sample is in the split {split!r}; pack the dataset again")
+    known = truth is not None and bool(index["has_truth"].iloc[rows][index["label"].iloc[rows] == 1].all())
+    labels = index["label"].to_numpy(np.int64)[rows]
+    return Samples(images[rows], labels, np.asarray(truth[rows]) if known else None)
+
+
+class Batches:
+    """Batches without end. The k-th is a pure function of the seed: passes in random order, leftovers discarded."""
+
+    def __init__(self, samples: Samples, batch: int, seed: int, *, by_class: bool):
+        everything = np.arange(len(samples))
+        groups = [everything[samples.labels == label] for label in (0, 1)] if by_class else [everything]
+        for label, rows in enumerate(groups):
+            if len(rows) == 0:
+                which = f"of class {label} " if by_class else ""
+                raise BadInput(f"there is no training image {which}; check the labels of the dataset")
+        self.samples, self.groups, self.seed, self.by_class = samples, groups, seed, by_class
+        self.batch = min(batch, *(len(rows) for rows in groups))
+        self.orders: dict[tuple[int, int], np.ndarray] = {}  # permutations of the current passes
+
+    def rows(self, group: int, k: int) -> np.ndarray:
+        rows = self.groups[group]
+        epoch, place = divmod(k, len(rows) // self.batch)
+        if (group, epoch) not in self.orders:
+            self.orders = {key: order for key, order in self.orders.items() if key[0] != group}
+            self.orders[group, epoch] = rng(self.seed, "order", group, epoch).permutation(rows)
+        return self.orders[group, epoch][place * self.batch : (place + 1) * self.batch]
+
+    def starting(self, k: int) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            chosen = [self.rows(group, k) for group in range(len(self.groups))]
+            if self.by_class:
+                yield self.samples.take(chosen[0]), self.samples.take(chosen[1])
+            else:
+                images = self.samples.take(chosen[0])
+                yield images, torch.from_numpy(np.asarray(self.samples.labels[chosen[0]])).to(images.device)
+            k += 1
+
+
+def in_order(samples: Samples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All samples once, in their order: (images, labels)."""
+    for start in range(0, len(samples), size):
+        rows = np.arange(start, min(start + size, len(samples)))
+        images = samples.take(rows)
+        yield images, torch.from_numpy(np.asarray(samples.labels[rows])).to(images.device)
+
+
+def fit(learner: Learner, train: Samples, validation: Samples, *, seed: int, state: Path, recipe: str) -> tuple[pd.DataFrame, float]:
+    """Train until the learner's last step, resuming from ``state`` where it belongs to ``recipe``.
+
+    Returns the history (step, name, value) and the seconds it took, those before interruptions included. Raises ``BadInput`` where a loss is not finite; SIGTERM saves and leaves.
+    """
+    batches = Batches(train, learner.batch, seed, by_class=learner.by_class)
+    history = History()
+    start = _resume(state, recipe, learner, history)
+    began = time.monotonic() - history.seconds
+    drawn = sum(learner.draws(i) for i in range(start))
+    progress = Progress("training", learner.steps, start)
+    saver = _Saver(state, recipe, learner, history, saved=start if start else None)
+    with sigterm() as told_to_stop:
+        for i in range(start, learner.steps):
+            torch.manual_seed(stream(seed, "step", i))
+            losses = learner.step(batches.starting(drawn), i)
+            drawn += learner.draws(i)
+            values = _finite(losses, i, saver)
+            history.add(i, values)
+            history.seconds = time.monotonic() - began
+            last = i + 1 == learner.steps
+            if (i + 1) % learner.validate_every == 0 or last:
+                torch.manual_seed(stream(seed, "validation", i))
+                history.add(i, {f"validation_{name}": value for name, value in learner.validate(validation, i).items()})
+            progress.advance(note=", ".join(f"{name} {value:.3g}" for name, value in values.items()))
+            if told_to_stop:
+                saver.save(i + 1)
+                raise SystemExit(f"stopped by a signal after step {i}; the same command resumes from {state}")
+            if saver.clock.due():
+                saver.save(i + 1)
+            if learner.finished(i):
+                break
+    progress.close()
+    return history.table(), time.monotonic() - began
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """average ← decay·average + (1 - decay)·network, running statistics included."""
+    for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - decay)
+        else:
+            old.copy_(new)
+
+
+class History:
+    """What was measured at which step, and the seconds it took so far."""
+
+    def __init__(self):
+        self.rows: list[tuple[int, str, float]] = []
+        self.seconds = 0.0
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        self.rows += [(step, name, float(value)) for name, value in values.items()]
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=["step", "name", "value"])
+
+
+# --- the state on disk ------------------------------------------------------------------------------------------------
+
+
+def _resume(path: Path, recipe: str, learner: Learner, history: History) -> int:
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a torn file makes torch raise, the answer is the same
+        print(f"{path} cannot be read ({error}); starting from the first step", flush=True)
+        return 0
+    if state["recipe"] != recipe:
+        print(f"{path} is of another recipe (options, seed or data differ); starting from the first step", flush=True)
+        return 0
+    learner.load_state_dict(state["learner"])
+    for name, optimiser in learner.optimisers.items():
+        optimiser.load_state_dict(state["optimisers"][name])
+    history.rows, history.seconds = [tuple(row) for row in state["history"]], state["seconds"]
+    print(f"resuming from {path} at step {state['step']}", flush=True)
+    return state["step"]
+
+
+class _Saver:
+    """Writes the state when it is time, and knows when that was last done."""
+
+    def __init__(self, path: Path, recipe: str, learner: Learner, history: History, saved: int | None):
+        self.path, self.recipe, self.learner, self.history, self.saved = path, recipe, learner, history, saved
+        self.clock = Clock()
+
+    def save(self, step: int) -> None:
+        """Keep the state after ``step`` steps, unless a weight is no longer finite: the last good state stays."""
+        if not all(bool(p.isfinite().all()) for p in self.learner.parameters()):
+            self.stop(step - 1, "a weight")
+        state = {
+            "recipe": self.recipe,
+            "step": step,
+            "learner": self.learner.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.learner.optimisers.items()},
+            "history": [list(row) for row in self.history.rows],
+            "seconds": self.history.seconds,
+        }
+        with io.replacing(self.path) as aside:
+            torch.save(state, aside)
+        self.saved = step
+        self.clock.reset()
+
+    def stop(self, i: int, what: str) -> None:
+        good = f"the last good state is {self.path} at step {self.saved}" if self.saved else "no state was saved before"
+        raise BadInput(f"{what} is not finite at step {i}; {good}. A smaller lr, or float32 arithmetic, may help")
+
+
+def _finite(losses: dict[str, Tensor], i: int, saver: _Saver) -> dict[str, float]:
+    values = dict(zip(losses, torch.stack([loss.float() for loss in losses.values()]).tolist(), strict=True))
+    for name, value in values.items():
+        if not np.isfinite(value):
+            saver.stop(i, f"the loss term {name!r} ({value})")
+    return values

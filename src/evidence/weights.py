@@ -1,0 +1,80 @@
+"""Trained networks as safetensors that describe themselves: their metadata rebuild them without the configuration.
+
+Nothing is ever unpickled. A reference ``path#name`` means one network of a file.
+"""
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from evidence.errors import BadInput, near
+from evidence.io import replacing
+from evidence.networks.blocks import Network
+
+
+def save(path: Path | str, networks: Mapping[str, Network], **facts: str) -> None:
+    """Write networks under their names, each with its class and arguments; ``facts`` say how they were made."""
+    tensors, described = {}, {}
+    for name, network in networks.items():
+        module = type(network).__module__.removeprefix("evidence.networks.")
+        described[name] = {"kind": f"{module}.{type(network).__name__}", "options": network.options}
+        for key, value in network.state_dict().items():
+            tensors[f"{name}.{key}"] = value.detach().cpu().contiguous()
+    with replacing(path) as aside:
+        save_file(tensors, aside, metadata={"networks": json.dumps(described), **facts})
+
+
+def facts(path: Path | str) -> dict[str, str]:
+    """How the networks of a file were made: model, options, seed, steps, commit, machine."""
+    with _opened(path) as file:
+        return {key: value for key, value in (file.metadata() or {}).items() if key != "networks"}
+
+
+def load(reference: Path | str, role: str = "") -> Network:
+    """The network ``path#name``; without a name the one called like its role, or the only one there is."""
+    path, _, name = str(reference).partition("#")
+    with _opened(path) as file:
+        described = json.loads((file.metadata() or {}).get("networks", "{}"))
+        if not described:
+            raise BadInput(f"{path} does not say which networks it holds; only weights made by train.py can be loaded")
+        if not name:
+            name = role if role in described else next(iter(described)) if len(described) == 1 else role
+        if name not in described:
+            raise BadInput(f"{path} has no network {name!r}; {near(name, described)}; name one with {path}#NAME")
+        prefix = f"{name}."
+        state = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+    network = _build(described[name]["kind"], described[name]["options"], path)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise BadInput(
+            f"{path}: the weights of {name!r} do not fit the architecture they claim ({reason}); train it again"
+        ) from error
+    return network.eval()
+
+
+def _build(kind: str, options: dict, path: str) -> Network:
+    module, _, name = kind.rpartition(".")
+    try:
+        network = getattr(importlib.import_module(f"evidence.networks.{module}"), name)
+        if not issubclass(network, Network):
+            raise TypeError(f"{kind} is no network")
+        with torch.random.fork_rng(devices=[]):  # building draws initial weights; loading must not move anyone's stream
+            return network(**options)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise BadInput(f"{path} holds a {kind}, which this version does not know ({error}); train it again") from error
+
+
+def _opened(path: Path | str):
+    if not Path(path).is_file():
+        raise BadInput(f"the weights {path} are missing; train the network first, or correct the path")
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise BadInput(f"{path} is not a whole safetensors file ({error}); delete it and train again") from error
