@@ -1,4 +1,4 @@
-"""Command lines out of signatures: the modules of a folder are the subcommands, their keyword-only parameters the flags."""
+"""Command lines out of signatures: a folder's modules are the subcommands, their keyword-only parameters the flags."""
 
 import importlib
 import sys

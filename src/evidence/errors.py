@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 
-class BadInput(ValueError):
-    """Something handed in cannot be used. The message names it and says what to do; scripts print it and exit with 1."""
+class BadInput(ValueError):  # noqa: N818
+    """Something handed in cannot be used. The message names it and says what to do; scripts print it, exit status 1."""
 
 
 def near(word: str, words: Iterable[str]) -> str:

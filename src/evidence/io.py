@@ -38,10 +38,10 @@ def save_array(path: Path | str, array: np.ndarray) -> None:
 def load_array(path: Path | str) -> np.ndarray:
     """Read one ``.npy`` as a read-only memory map: nothing is loaded before it is indexed."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing; make it first, or correct the path") from error
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise BadInput(f"{path} is not a whole .npy file ({error}); delete it and make it again") from error
 
 
@@ -63,11 +63,11 @@ def save_table(path: Path | str, table: pd.DataFrame, **facts: Any) -> None:
             table.to_parquet(aside, index=False)
 
 
-def load_table(path: Path | str) -> pd.DataFrame:
-    """Read parquet or CSV; the facts stand in ``.attrs``."""
+def load_table(path: Path | str, text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read parquet or CSV; the facts stand in ``.attrs``. CSV knows no types: ``text`` names columns of words."""
     try:
         if Path(path).suffix == ".csv":
-            return pd.read_csv(path, keep_default_na=False, na_values=[""])
+            return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(text, str))
         return pd.read_parquet(path)
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing; make it first, or correct the path") from error
@@ -93,6 +93,8 @@ def load_json(path: Path | str) -> dict[str, Any]:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing; make it first, or correct the path") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is not whole JSON ({error}); delete it and make it again") from error
 
 
 # --- manifests: which raw files a dataset has -------------------------------------------------------------------------
@@ -119,10 +121,11 @@ def save_manifest(path: Path | str, root: Path, units: Units, **facts: str) -> N
 
 
 def load_manifest(path: Path | str) -> pd.DataFrame:
-    table = load_table(path)
-    if missing := {"unit", "path", "sha256"} - set(table.columns):
+    words = ("unit", "path", "sha256")  # a unit may be called 0012
+    table = load_table(path, text=words)
+    if missing := set(words) - set(table.columns):
         raise BadInput(f"{path} is no manifest: it lacks {', '.join(sorted(missing))}; run fetch or simulate again")
-    return table.astype({"unit": str, "path": str})
+    return table
 
 
 def part_of(manifest: pd.DataFrame, part: int, parts: int) -> list[str]:
@@ -139,6 +142,7 @@ def checked(root: Path, manifest: pd.DataFrame, unit: str) -> list[Path]:
         if not file.is_file():
             raise BadInput(f"{file} stands in the manifest but not on disk; bring it back, or fetch the dataset again")
         if sha256(file) != row.sha256:
-            raise BadInput(f"{file} is not the file that the manifest recorded (its sha256 differs); restore it, or fetch the dataset again")
+            changed = f"{file} is not the file that the manifest recorded (its sha256 differs)"
+            raise BadInput(f"{changed}; restore it, or fetch the dataset again")
         files.append(file)
     return files

@@ -45,21 +45,29 @@ def load(path: str) -> dict[str, Any]:
     if not file.is_file():
         there = [other.stem for other in file.parent.glob("*.yaml")]
         raise BadInput(f"there is no paper {file.stem!r} in {file.parent}/; {near(file.stem, there)}")
-    paper = yaml.safe_load(file.read_text(encoding="utf-8"))
-    _known(f"{path}", paper, {"title", "reference", "tables", "figures", "notes"})
-    for kind, keys in (("tables", TABLE_KEYS), ("figures", FIGURE_KEYS)):
+    try:
+        paper = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    _known(path, paper, {"title", "reference", "tables", "figures", "notes"})
+    for kind, keys, needed in (("tables", TABLE_KEYS, {"rows"}), ("figures", FIGURE_KEYS, {"kind", "dataset"})):
         paper.setdefault(kind, {})
         for name, entry in paper[kind].items():
             _known(f"{path}: {kind}.{name}", entry, keys)
+            if missing := needed - set(entry):
+                raise BadInput(f"{path}: {kind}.{name} lacks {', '.join(sorted(missing))}")
     for name, table in paper["tables"].items():
         for axis in (*table["rows"], *table.get("columns", {}), *table.get("fixed", {})):
             if axis not in AXES:
                 raise BadInput(f"{path}: tables.{name} has an axis {axis!r}; {near(axis, AXES)}")
         _known(f"{path}: tables.{name}.cell", table.get("cell", {}), set(CELL))
-        rows = {cell.row for cell in cells(table)}
+        rows, columns = ({getattr(cell, which) for cell in cells(table)} for which in ("row", "column"))
         for row in (*table.get("published", {}), *table.get("floors", ())):
             if row not in rows:
                 raise BadInput(f"{path}: tables.{name} has no row {row!r}; {near(row, rows)}")
+        for column in itertools.chain(*table.get("published", {}).values()):
+            if column not in columns:
+                raise BadInput(f"{path}: tables.{name} has no column {column!r}; {near(column, columns)}")
     return paper
 
 
@@ -87,6 +95,8 @@ def _combinations(axes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple
 
 
 def _known(where: str, entry: Mapping[str, Any], keys: set[str]) -> None:
+    if not isinstance(entry, Mapping):
+        raise BadInput(f"{where} must be a mapping with some of {', '.join(sorted(keys))}, not {entry!r}")
     for key in entry:
         if key not in keys:
-            raise BadInput(f"{where} has an unknown key {key!r}; {near(key, keys)}")
+            raise BadInput(f"{where} has an unknown key {key!r}; {near(str(key), keys)}")

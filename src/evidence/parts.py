@@ -1,7 +1,9 @@
 """The parts that a dataset is prepared in, on their way to one array."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from evidence.errors import BadInput
 def check(part: Part, unit: str) -> None:
     """Refuse images that nothing could be learned from, by the name of the raw files they come from."""
     if part.images.ndim < 4 or part.images.dtype != np.float32:
-        raise BadInput(f"{unit}: prepared images must be float32 (sample, channel, *space), not {part.images.dtype} {part.images.shape}")
+        found = f"{part.images.dtype} {part.images.shape}"
+        raise BadInput(f"{unit}: prepared images must be float32 (sample, channel, *space), not {found}")
     if not np.isfinite(part.images).all():
         raise BadInput(f"{unit}: the image holds NaN or infinite values; repair the file or remove it, and fetch again")
     if part.truth is not None and part.truth.shape[2:] != part.images.shape[2:]:
@@ -28,9 +31,9 @@ def joined(made: Sequence[Part]) -> Part:
     """Several parts as one. All images must be of one shape."""
     if not made:
         return Part(np.zeros((0, 1, 0, 0), np.float32), None, pd.DataFrame())
-    first = made[0]
-    for part in made:
-        _same_shape(part.images.shape[1:], part.index["unit"].iloc[0], first.images.shape[1:], first.index["unit"].iloc[0])
+    shapes = [(part.images.shape[1:], part.index["unit"].iloc[0]) for part in made]
+    for shape, unit in shapes:
+        _same_shape(shape, unit, *shapes[0])
     truth = None
     if any(part.truth is not None for part in made):
         truth = np.concatenate([part.truth if part.truth is not None else _unknown(part.images) for part in made])
@@ -48,10 +51,13 @@ def save(path: Path | str, part: Part) -> None:
 
 def load_index(path: Path | str) -> pd.DataFrame:
     with _opened(path) as arrays:
-        return pd.DataFrame({name.removeprefix("index/"): arrays[name] for name in arrays.files if name.startswith("index/")})
+        columns = [name for name in arrays.files if name.startswith("index/")]
+        return pd.DataFrame({name.removeprefix("index/"): arrays[name] for name in columns})
 
 
-def pack(paths: Sequence[Path | str], rows: np.ndarray, images_to: Path | str, truth_to: Path | str) -> tuple[list[int], bool]:
+def pack(
+    paths: Sequence[Path | str], rows: np.ndarray, images_to: Path | str, truth_to: Path | str
+) -> tuple[list[int], bool]:
     """Write the chosen rows of all parts, part by part, so that a dataset larger than memory can be packed.
 
     Returns the shape of the images, and whether anything is known of the truth.
@@ -90,16 +96,19 @@ def pack(paths: Sequence[Path | str], rows: np.ndarray, images_to: Path | str, t
     return [len(rows), channels, *space], known
 
 
-def _opened(path: Path | str):
+@contextmanager
+def _opened(path: Path | str) -> Iterator[np.lib.npyio.NpzFile]:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise BadInput(f"{path} is not a whole part of a dataset ({error}); delete it and prepare it again") from error
 
 
 def _same_shape(shape: tuple[int, ...], name: str, other: tuple[int, ...], other_name: str) -> None:
     if tuple(shape) != tuple(other):
-        raise BadInput(f"{name} has shape {tuple(shape)}, but {other_name} has {tuple(other)} (channels first); all images must agree")
+        shapes = f"{name} has shape {tuple(shape)}, but {other_name} has {tuple(other)}"
+        raise BadInput(f"{shapes} (channels first); all images must agree")
 
 
 def _unknown(images: np.ndarray) -> np.ndarray:

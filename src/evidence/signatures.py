@@ -15,7 +15,7 @@ from evidence.errors import BadInput, near
 PACKAGE = Path(__file__).parent
 
 # What scripts hand over by name; every other positional parameter is a network, by its role.
-DATA = frozenset("files folder raw shape images labels truth index maps streams histories".split())
+DATA = {"files", "folder", "raw", "shape", "images", "labels", "truth", "index", "maps", "streams", "histories"}
 
 # The function, or class, that makes a module of a folder what it is.
 FUNCTIONS = {

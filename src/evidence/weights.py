@@ -39,7 +39,7 @@ def load(reference: Path | str, role: str = "") -> Network:
     """The network ``path#name``; without a name the one called like its role, or the only one there is."""
     path, _, name = str(reference).partition("#")
     with _opened(path) as file:
-        described = json.loads((file.metadata() or {}).get("networks", "{}"))
+        described = _described(file)
         if not described:
             raise BadInput(f"{path} does not say which networks it holds; only weights made by train.py can be loaded")
         if not name:
@@ -48,7 +48,7 @@ def load(reference: Path | str, role: str = "") -> Network:
             raise BadInput(f"{path} has no network {name!r}; {near(name, described)}; name one with {path}#NAME")
         prefix = f"{name}."
         state = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
-    network = _build(described[name]["kind"], described[name]["options"], path)
+    network = _build(*described[name], path)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -66,9 +66,18 @@ def _build(kind: str, options: dict, path: str) -> Network:
         if not issubclass(network, Network):
             raise TypeError(f"{kind} is no network")
         with torch.random.fork_rng(devices=[]):  # building draws initial weights; loading must not move anyone's stream
-            return network(**options)
-    except (ImportError, AttributeError, TypeError) as error:
+            return network(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+    except (ImportError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BadInput(f"{path} holds a {kind}, which this version does not know ({error}); train it again") from error
+
+
+def _described(file) -> dict[str, tuple[str, dict]]:
+    """Name → kind and options; empty where the metadata are not ours."""
+    try:
+        networks = json.loads((file.metadata() or {})["networks"])
+        return {name: (str(network["kind"]), dict(network["options"])) for name, network in networks.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _opened(path: Path | str):

@@ -278,9 +278,9 @@ class Plan:
         where = f"{section}.{label}"
         if not LABEL.fullmatch(str(label)):
             raise BadInput(f"{where}: a label has letters, digits and underscores only, and begins with a letter")
+        if not isinstance(self.config[section][label] or {}, Mapping):
+            raise BadInput(f"{where} must be a mapping of settings, not {self.config[section][label]!r}")
         entry, folder = self.entry(section, label), SECTIONS[section]
-        if not isinstance(entry, Mapping):
-            raise BadInput(f"{where} must be a mapping of settings, not {entry!r}")
         kind = self.kind(section, label)
         if kind not in signatures.names(folder):
             raise BadInput(f"{where}: there is no {kind!r} in src/evidence/{folder}; {near(kind, signatures.names(folder))}")
@@ -302,7 +302,7 @@ class Plan:
             if role not in self.needs(section, label):
                 raise BadInput(f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}")
         for role, reference in self.needs(section, label).items():
-            _check_name(f"{where}.needs.{role}", str(reference).partition(".")[0], self.config["models"] or {})
+            _check_name(f"{where}.needs.{role}, among the models", str(reference).partition(".")[0], self.config["models"] or {})
 
     def _check_options(self, where: str, section: str, label: str, options: Mapping[str, Any]) -> None:
         takes = signatures.signature(SECTIONS[section], self.kind(section, label)).options

@@ -1,9 +1,9 @@
 """Noise with square effects: the synthetic dataset of VA-GAN (Baumgartner et al., 2018, section 4.2).
 
 Class 0 is smoothed Gaussian noise. Class 1 has two constant squares added, of two standard deviations of the noise: one
-in the middle and, with subtype A, one to the lower right or, with subtype B, one to the upper left, which jitters by some
-pixels. The paper has 5,000 + 5,000 images of 112×112; other sizes scale the geometry with the image. The authors drew
-their images without a seed, so theirs cannot be had again; ours are a function of ``seed`` and the number of the image.
+in the middle and, with subtype A, one to the lower right or, with subtype B, one to the upper left, which jitters by
+some pixels. The paper has 5,000 + 5,000 images of 112×112; other sizes scale the geometry with the image. The authors
+drew theirs without a seed, so they cannot be had again; ours are a function of ``seed`` and the number of the image.
 
 Source: made here. Reference: https://arxiv.org/abs/1711.08998. Licence: that of this project.
 """
@@ -101,13 +101,13 @@ def draw(number: int, subtype: str, size: int, seed: int, jitter: bool = True) -
 
 
 def prepare(files: list[Path]) -> Part:
-    """One chunk: each image scaled to [−1, 1] by its own darkest and brightest pixel; the truth is where the effect is."""
+    """One chunk: each image scaled to [−1, 1] by its darkest and brightest pixel; the truth is where the effect is."""
     cases, effects, images = sorted(files)
-    table = load_table(cases)
+    table = load_table(cases, text=["subtype"])
     raw = np.asarray(load_array(images), np.float64)
     low, high = raw.min((1, 2), keepdims=True), raw.max((1, 2), keepdims=True)
     scaled = (raw - low) / (high - low) * 2 - 1
-    subtype = table["subtype"].fillna("").astype(str)
+    subtype = table["subtype"].fillna("")
     index = pd.DataFrame(
         {
             "subject": [f"{n:05d}" for n in table["number"]],

@@ -1,5 +1,6 @@
 """Training curves: one panel a measured quantity, one line a model, its seeds in the same colour."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from evidence import style
+from evidence.errors import BadInput
 
 SMOOTH = 200  # a longer curve is averaged to about so many points
 
@@ -19,11 +21,13 @@ def draw(histories: Mapping[str, Sequence[pd.DataFrame]], *, names: tuple[str, .
     """
     there = {name for tables in histories.values() for table in tables for name in table["name"].unique()}
     names = [name for name in names if name in there] or sorted(there)
+    if not names:
+        raise BadInput("there is no curve to draw: no history was given, or nothing was measured")
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, axes = style.plt.subplots(rows, columns, figsize=(2.4 * columns, 1.7 * rows), squeeze=False)
     for axis, name in zip(axes.flat, names, strict=False):
-        for colour, (heading, tables) in zip(style.COLOURS * 3, histories.items(), strict=False):
+        for colour, (heading, tables) in zip(itertools.cycle(style.COLOURS), histories.items(), strict=False):
             for number, table in enumerate(tables):
                 curve = table[table["name"] == name]
                 if len(curve):

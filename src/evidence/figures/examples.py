@@ -5,11 +5,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from evidence import style
-from evidence.errors import BadInput
+from evidence.errors import BadInput, near
 
 
 def draw(
-    images, truth, index: pd.DataFrame, *, by: str = "subtype", groups: tuple[str, ...] = (), headings: tuple[str, ...] = ()
+    images,
+    truth,
+    index: pd.DataFrame,
+    *,
+    by: str = "subtype",
+    groups: tuple[str, ...] = (),
+    headings: tuple[str, ...] = (),
 ) -> Figure:
     """The first sample of each group.
 
@@ -18,7 +24,11 @@ def draw(
         groups: its values, one a column of the figure; empty for all.
         headings: what stands above the columns; empty for the values themselves.
     """
+    if by not in index:
+        raise BadInput(f"by: the samples have no column {by!r}; {near(by, index.columns)}")
     groups = groups or tuple(sorted(index[by].unique()))
+    if headings and len(headings) != len(groups):
+        raise BadInput(f"headings: {len(headings)} do not fit {len(groups)} groups, {', '.join(map(repr, groups))}")
     figure, axes = style.grid(2 if truth is not None else 1, len(groups), 1.6)
     for column, group in enumerate(groups):
         members = np.flatnonzero(index[by] == group)

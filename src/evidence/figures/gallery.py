@@ -21,8 +21,8 @@ def draw(
     healed: str = "",
 ) -> Figure:
     """One row an explained image, one column a method. A map that is never negative runs from its least to its greatest
-    value in viridis; a signed one is symmetric around grey where it is a cohort's, and in viridis where groups are asked for,
-    as the paper draws it.
+    value in viridis; a signed one is symmetric around grey where it is a cohort's, and in viridis where groups are
+    asked for, as the paper draws it.
 
     Args:
         by: column of the index that tells the groups apart.
@@ -31,7 +31,10 @@ def draw(
         healed: heading of a map that is taken from the image, to show in a last column what is left.
     """
     explained = np.flatnonzero(index["explain"])
-    rows = chosen(index[by].iloc[explained].astype(str).to_numpy() if by in index else None, tuple(groups), count, len(explained))
+    if groups and by not in index:
+        raise BadInput(f"by: the samples have no column {by!r}; {near(by, index.columns)}")
+    members = index[by].iloc[explained].astype(str).to_numpy() if by in index else None
+    rows = chosen(members, tuple(groups), count, len(explained))
     if healed and healed not in maps:
         raise BadInput(f"healed: there is no map {healed!r}; {near(healed, maps)}")
     headings = ["Observed", *maps, *(["Healed"] if healed else [])]
@@ -40,7 +43,7 @@ def draw(
         image = np.asarray(images[explained[row]])
         style.picture(line[0], image, vmin=-1, vmax=1)
         for axis, found in zip(line[1:], maps.values(), strict=False):
-            style.picture(axis, found[row][0], **colours(np.asarray(found[row]), signed=not groups))
+            style.picture(axis, found[row], **colours(np.asarray(found[row]), signed=not groups))
         if healed:
             style.picture(line[-1], image - np.asarray(maps[healed][row]), vmin=-1, vmax=1)
         if by in index and not groups:
@@ -55,10 +58,12 @@ def chosen(groups: np.ndarray | None, wanted: tuple[str, ...], count: int, total
     if groups is None:
         return list(range(min(count, total)))
     waiting = {group: list(np.flatnonzero(groups == group)) for group in sorted(set(groups))}
+    there = {f"{len(members)} of {group!r}" for group, members in waiting.items()}
     rows = []
     for group in wanted or sorted(waiting) * count:
         if wanted and not waiting.get(group):
-            raise BadInput(f"there are not {wanted.count(group)} explained images of the group {group!r}; {near(group, waiting)}")
+            asked = f"groups: {wanted.count(group)} explained images of {group!r} are asked for"
+            raise BadInput(f"{asked}; there is: {', '.join(sorted(there)) or 'nothing'}")
         if waiting[group] and (wanted or len(rows) < min(count, total)):
             rows.append(int(waiting[group].pop(0)))
     return rows

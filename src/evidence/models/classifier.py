@@ -1,4 +1,4 @@
-"""The classifiers whose decisions the baseline methods explain (Baumgartner et al., CVPR 2018, section 4 and released code)."""
+"""The classifiers that the baseline methods explain (Baumgartner et al., CVPR 2018, section 4 and released code)."""
 
 import copy
 from collections.abc import Iterator
@@ -46,9 +46,9 @@ class Learner(training.Learner):
         hidden: int = 512,
     ):
         super().__init__()
-        self.network = Classifier(
-            size=tuple(shape[1:]), channels=shape[0], head=head, classes=classes, width=width, widest=widest, hidden=hidden
-        )
+        channels, *size = shape
+        sizes = {"width": width, "widest": widest, "hidden": hidden}
+        self.network = Classifier(size=tuple(size), channels=channels, head=head, classes=classes, **sizes)
         self.best = copy.deepcopy(self.network)
         self.register_buffer("best_loss", torch.tensor(float("inf")))
         self.register_buffer("best_step", torch.tensor(-1))

@@ -25,21 +25,21 @@ class Learner(training.Learner):
     """Map generator and critic; the defaults are those of the authors' released code for the synthetic experiment.
 
     Class 0 is the baseline, class 1 the class of interest. Saved networks: ``generator`` and ``critic`` after the last
-    step, ``best`` (the generator at the highest validation critic loss after step 50, as the authors' code keeps it) and,
-    where ``average`` is set, ``average``.
+    step, ``best`` (the generator at the highest validation critic loss after step 50, as the authors' code keeps it)
+    and, where ``average`` is set, ``average``.
 
     Args:
         shape: channels and size of an image.
         lr: learning rate of both Adam optimisers. Released: 1e-4; paper: 1e-3.
         batch: images of each class in a batch.
         accumulate: batches whose gradients are averaged in one update. Paper: 6 in 3D.
-        lam: weight λ of the L1 term, a mean over pixels (section 3.3: 100). It acts on a pixel with λ divided by the number
-            of pixels, so it has to follow the size of the image.
+        lam: weight λ of the L1 term, a mean over pixels (section 3.3: 100). It acts on a pixel with λ divided by the
+            number of pixels, so it has to follow the size of the image.
         penalty: weight of the gradient penalty.
         norm: what has unit norm in the penalty: the gradient of a ``sample``, as in WGAN-GP, or of each ``column`` of
             it, as in the released code.
         mixing: whether the penalty's interpolation draws its ε for each ``sample`` or once for the ``batch``.
-        tanh: squash the generated image, y = tanh(x + M(x)), as the released code does; else y = x + M(x), as the paper.
+        tanh: squash the generated image, y = tanh(x + M(x)), as in the released code; else y = x + M(x), the paper's.
         critic_steps: critic updates before a generator update.
         burst: critic updates instead, where the step is below ``burst_first`` or a multiple of ``burst_every``.
         burst_first: see ``burst``.
@@ -79,8 +79,9 @@ class Learner(training.Learner):
     ):
         super().__init__()
         channels, dims = shape[0], len(shape) - 1
-        self.generator = MapGenerator(channels=channels, width=width, spatial_dims=dims, tanh=tanh, zero=initial == "zero")
-        self.critic = Critic(channels=channels, width=width, spatial_dims=dims)
+        sizes = {"channels": channels, "width": width, "spatial_dims": dims}
+        self.generator = MapGenerator(**sizes, tanh=tanh, zero=initial == "zero")
+        self.critic = Critic(**sizes)
         self.best = copy.deepcopy(self.generator)
         self.average = copy.deepcopy(self.generator) if average else None
         self.register_buffer("best_loss", torch.tensor(float("-inf")))
@@ -90,7 +91,8 @@ class Learner(training.Learner):
         }
         self.batch, self.accumulate = batch, accumulate
         self.lam, self.penalty, self.norm, self.mixing = lam, penalty, norm, mixing
-        self.critic_steps, self.burst, self.burst_first, self.burst_every = critic_steps, burst, burst_first, burst_every
+        self.critic_steps, self.burst = critic_steps, burst
+        self.burst_first, self.burst_every = burst_first, burst_every
         self.decay = average
         self.steps, self.validate_every, self.validate_batches = steps, validate_every, validate_batches
 
@@ -100,7 +102,7 @@ class Learner(training.Learner):
         return {"generator": self.generator, "critic": self.critic, "best": self.best, **average}
 
     def critic_updates(self, i: int) -> int:
-        """Critic updates before generator update i: many at first and now and then, to keep the critic near its optimum."""
+        """Critic updates before generator update i: many at first and now and then, to keep it near its optimum."""
         often = i < self.burst_first or (self.burst_every and i % self.burst_every == 0)
         return self.burst if often else self.critic_steps
 
@@ -146,9 +148,9 @@ class Learner(training.Learner):
         }
 
     def gradient_penalty(self, real: Tensor, generated: Tensor) -> Tensor:
-        """Mean of (‖∇D‖ − 1)² between real and generated images (Gulrajani et al., 2017), the norm per sample or column."""
+        """Mean of (‖∇D‖ − 1)² between real and generated images (Gulrajani et al., 2017), per sample or column."""
         shape = (len(real) if self.mixing == "sample" else 1,) + (1,) * (real.dim() - 1)
-        epsilon = torch.rand(shape, device=real.device)
+        epsilon = torch.rand(shape, device=real.device, dtype=real.dtype)
         mixed = torch.lerp(generated, real, epsilon).requires_grad_(True)
         (gradient,) = torch.autograd.grad(self.judge(mixed).sum(), mixed, create_graph=True)
         axes = 2 if self.norm == "column" else tuple(range(1, real.dim()))
@@ -156,7 +158,7 @@ class Learner(training.Learner):
         return (norm - 1).square().mean()
 
     def generator_terms(self, baseline: Tensor, interest: Tensor) -> dict[str, Tensor]:
-        """Look like the baseline class while changing little; the baseline batch is drawn but unused, as in the release."""
+        """Look like the baseline class, change little. The baseline batch is drawn but unused, as in the release."""
         healed = self.heal(self.generator, interest)
         return {"adversarial": self.judge(healed).mean(), "l1": self.lam * (healed - interest).abs().mean()}
 

@@ -20,9 +20,9 @@ class Network(nn.Module):
 
 
 def initialise(layer: nn.Module) -> nn.Module:
-    """He initialisation as TensorFlow's contrib drew it: a normal of variance 1.3·2/fan_in cut at two sigmas, biases zero.
+    """He initialisation as TensorFlow's contrib drew it: a normal of variance 1.3·2/fan_in cut at two sigmas.
 
-    The factor 1.3 makes up for the cut, so the standard deviation is that of He et al. (2015).
+    The factor 1.3 makes up for the cut, so the standard deviation is that of He et al. (2015). Biases are zero.
     """
     fan_in = nn.init._calculate_correct_fan(layer.weight, "fan_in")
     sigma = math.sqrt(1.3 * 2.0 / fan_in)

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from evidence.errors import BadInput
 from evidence.networks.blocks import Network, convolution, normalised, pool, upsampled
 from evidence.shapes import Images
 
@@ -18,7 +19,9 @@ class MapGenerator(Network):
         zero: start from the map that is zero everywhere, by zeroing the last convolution.
     """
 
-    def __init__(self, *, channels: int = 1, width: int = 16, spatial_dims: int = 2, tanh: bool = True, zero: bool = False):
+    def __init__(
+        self, *, channels: int = 1, width: int = 16, spatial_dims: int = 2, tanh: bool = True, zero: bool = False
+    ):
         super().__init__()
         d, w = spatial_dims, width
         self.tanh = tanh
@@ -41,7 +44,8 @@ class MapGenerator(Network):
 
     def forward(self, images: Images) -> Images:
         if any(size % 8 for size in images.shape[2:]):
-            raise ValueError(f"a U-Net with three pools needs sizes divisible by 8, not {tuple(images.shape[2:])}")
+            size = "×".join(map(str, images.shape[2:]))
+            raise BadInput(f"a U-Net with three pools needs sizes divisible by 8, not {size}; resize or pad the images")
         skips = []
         x = images
         for encoder in self.encoders[:-1]:

@@ -1,0 +1,118 @@
+"""Every entry of every scale is read by the real command line of its module; and what is written twice agrees."""
+
+import copy
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from evidence import cli, signatures
+from evidence.workflow import SECTIONS, Plan
+
+SCALES = ("", "smoke", "paper", "real")
+SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw compose".split()
+
+
+def merged(base, overlay):
+    out = copy.deepcopy(base)
+    for key, value in overlay.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+def plan_of(root, scale):
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    if scale:
+        config = merged(config, yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text()))
+    return Plan(config, root)
+
+
+def read(folder, words, function=""):
+    """Parse a command line as its script would; roles and files are not at stake here."""
+    argv = shlex.split(words)
+    for role in signatures.signature(folder, argv[0], function).roles:
+        argv += [f"--{role}", "x"]
+    return cli.parse(argv, folder, function=function, flags={}, description="")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_entry_of_every_scale_is_understood(root, scale):
+    plan = plan_of(root, scale)
+    for label in plan.labels("datasets"):
+        for function in signatures.FUNCTIONS["datasets"]:
+            read("datasets", plan.options("datasets", label, function=function), function)
+    for section in ("models", "methods", "metrics"):
+        for label in plan.labels(section):
+            for dataset in plan.labels("datasets"):
+                read(SECTIONS[section], plan.options(section, label, dataset=dataset if section == "models" else ""))
+    for paper in plan.items:
+        for figure in plan.figures(paper):
+            words = plan.figure_flags(paper, figure).partition(" --maps")[0].partition(" --histories")[0]
+            read("figures", words)
+
+
+def test_a_value_of_the_wrong_type_is_refused(root, capsys):
+    with pytest.raises(SystemExit):
+        read("models", "vagan --norm row")
+    assert "norm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_helps(root, name):
+    run = subprocess.run([sys.executable, f"scripts/{name}.py", "--help"], cwd=root, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) > 5
+
+
+def test_every_script_is_listed_and_there(root):
+    assert sorted(path.stem for path in (root / "scripts").glob("*.py")) == sorted(SCRIPTS)
+
+
+def test_the_environments_are_those_of_the_pins(root):
+    spec = importlib.util.spec_from_file_location("generate", root / "envs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for name, without in generate.FILES.items():
+        assert (root / "envs" / name).read_text() == generate.environment(without), f"run python envs/generate.py: {name}"
+
+
+LAYERS = [
+    {"errors", "seeds", "shapes", "networks"},
+    {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images"},
+    {"weights", "resuming", "pages", "cohort", "cli"},
+    {"training", "explaining", "workflow"},
+    {"datasets", "models", "attribution", "metrics", "figures"},
+    {"parts"},
+]
+HIGHER = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+NOUNS = LAYERS[4]
+
+
+def test_modules_import_downwards_only(root):
+    package = root / "src" / "evidence"
+    for path in package.rglob("*.py"):
+        home = path.relative_to(package).with_suffix("").parts[0]
+        if home == "__init__":
+            continue
+        for name in re.findall(r"^\s*(?:from evidence\.|import evidence\.)(\w+)", path.read_text(), re.M) + [
+            word.strip().partition(" ")[0]
+            for line in re.findall(r"^\s*from evidence import (.+)$", path.read_text(), re.M)
+            for word in line.split(",")
+        ]:
+            assert name in HIGHER, f"{path.name} imports {name}, which has no layer"
+            assert HIGHER[name] <= HIGHER[home], f"{path.name} imports upwards: {name}"
+            if home in NOUNS and name in NOUNS:
+                assert home == name, f"{path.name} reaches into {name}"
+
+
+def test_the_package_speaks_of_no_place_of_its_own(root):
+    """No absolute path, no host of a registry."""
+    for path in [*root.glob("*.*"), *(p for d in ("src", "scripts", "rules", "papers", "scales", "envs") for p in (root / d).rglob("*"))]:
+        if path.suffix in {".py", ".smk", ".yaml", ".md", ".toml", ".txt"}:
+            text = path.read_text()
+            assert not re.search(r"(?<![\w.])/(work|home|root|tmp)/", text), path
+            assert "pypi.org" not in text, path

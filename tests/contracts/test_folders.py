@@ -1,0 +1,295 @@
+"""What every file of the five folders owes, whatever it is called. A new file is under test the moment it has a name."""
+
+import importlib
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from evidence import cohort, explaining, io, machine, parts, signatures, training, weights
+from evidence.networks.c3d import Classifier
+from evidence.networks.unet import MapGenerator
+
+SIZES = {"slice": (32, 48), "volume": (16, 32, 48)}
+
+
+def module(folder, name):
+    return importlib.import_module(f"evidence.{folder}.{name}")
+
+
+def network(role, size, head="dense"):
+    """A tiny network that can play a role."""
+    torch.manual_seed(0)
+    made = {
+        "classifier": lambda: Classifier(size=size, width=2, hidden=4, head=head),
+        "generator": lambda: MapGenerator(width=2, spatial_dims=len(size)),
+    }
+    return made[role]()
+
+
+def networks_for(folder, name, size):
+    head = "cam" if name == "cam" else "dense"
+    return {role: network(role, size, head) for role in signatures.signature(folder, name).roles}
+
+
+def small(folder, name):
+    """Fewer iterations where a module iterates; the contract is about what comes out, not how good it is."""
+    takes = signatures.signature(folder, name).options
+    return {key: 3 for key in ("iterations", "steps") if key in takes}
+
+
+@pytest.mark.parametrize("folder", signatures.FUNCTIONS)
+def test_the_signature_read_off_the_source_is_the_real_one(folder):
+    for name in signatures.names(folder):
+        for function in signatures.FUNCTIONS[folder]:
+            read = signatures.signature(folder, name, function)
+            real = [p for p in inspect.signature(getattr(module(folder, name), function)).parameters.values()]
+            assert read.positional == tuple(p.name for p in real if p.kind is not p.KEYWORD_ONLY)
+            assert tuple(read.options) == tuple(p.name for p in real if p.kind is p.KEYWORD_ONLY)
+            assert all(p.default is not p.empty for p in real if p.kind is p.KEYWORD_ONLY), "hyperparameters have defaults"
+            assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in real)
+
+
+@pytest.mark.parametrize("folder", signatures.FUNCTIONS)
+def test_every_module_says_what_it_is_and_explains_each_hyperparameter(folder):
+    for name in signatures.names(folder):
+        found = module(folder, name)
+        assert found.__doc__
+        for function in signatures.FUNCTIONS[folder]:
+            text = inspect.getdoc(getattr(found, function)) or ""
+            for option in signatures.signature(folder, name, function).options:
+                assert f"{option}:" in text, f"{folder}/{name}.py: {function} does not explain {option}"
+
+
+# --- datasets ---------------------------------------------------------------------------------------------------------
+
+TINY = {"synthetic": {"count": 60, "size": 32}, "brain_mri": {"count": 60, "native": 48}, "folder": {"count": 60, "native": 48}}
+PREPARED = {"brain_mri": {"size": 32}, "folder": {"size": 32, "baseline": "healthy"}}
+
+
+def packed(name, folder):
+    """simulate → prepare → pack, in two parts."""
+    dataset, raw = module("datasets", name), folder / "raw"
+    io.save_manifest(folder / "manifest.csv", raw, dataset.simulate(raw, **TINY.get(name, {})))
+    manifest = io.load_manifest(folder / "manifest.csv")
+    for number in range(2):
+        made = []
+        for unit in io.part_of(manifest, number, 2):
+            part = dataset.prepare(io.checked(raw, manifest, unit), **PREPARED.get(name, {}))
+            parts.check(part, unit)
+            made.append(part)
+        parts.save(folder / f"{number}.npz", parts.joined(made))
+    paths = [folder / "0.npz", folder / "1.npz"]
+    index = pd.concat([parts.load_index(path) for path in paths], ignore_index=True)
+    index = cohort.without_duplicates(index)
+    index["split"] = cohort.split(index)
+    parts.pack(paths, index.index.to_numpy(), folder / "images.npy", folder / "truth.npy")
+    return io.load_array(folder / "images.npy"), index
+
+
+@pytest.mark.parametrize("name", signatures.names("datasets"))
+def test_a_phantom_goes_through_the_real_preparation(name, tmp_path):
+    images, index = packed(name, tmp_path)
+    assert images.dtype == np.float32
+    assert images.min() >= -1
+    assert images.max() <= 1
+    assert np.isfinite(images).all()
+    assert set(index["label"]) == {0, 1}
+    assert set(index["split"]) == set(cohort.SPLITS)
+    assert index["subject"].map(type).eq(str).all(), "a subject 0012 stays 0012"
+    assert (index.groupby("subject")["split"].nunique() == 1).all(), "no subject is in two splits"
+
+
+@pytest.mark.parametrize("name", signatures.names("datasets"))
+def test_a_phantom_is_a_function_of_its_seed(name, tmp_path):
+    manifests = []
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        raw = tmp_path / folder / "raw"
+        units = module("datasets", name).simulate(raw, **TINY.get(name, {}), seed=seed)
+        io.save_manifest(tmp_path / folder / "manifest.csv", raw, units)
+        manifests.append(io.load_manifest(tmp_path / folder / "manifest.csv"))
+    pd.testing.assert_frame_equal(manifests[0], manifests[1])
+    assert manifests[0]["sha256"].tolist() != manifests[2]["sha256"].tolist()
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def tiny_learner(name, kind):
+    takes = signatures.signature("models", name).options
+    settings = {"width": 2, "hidden": 4, "steps": 4, "batch": 2, "validate_every": 2, "validate_batches": 1, "burst": 2}
+    settings |= {"critic_steps": 1, "burst_first": 1, "average": 0.5}
+    size = SIZES[kind]
+    torch.manual_seed(5)
+    learner = module("models", name).Learner(
+        (1, *size), **networks_for("models", name, size), **{k: v for k, v in settings.items() if k in takes}
+    )
+    return machine.place(learner)
+
+
+def tiny_samples(kind):
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, (8, 1, *SIZES[kind])).astype(np.float32)
+    return training.Samples(images, np.arange(8) % 2, (images > 0.5).astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("name", signatures.names("models"))
+def test_a_model_trains_saves_loads_and_gives_the_same_output(name, kind, tmp_path):
+    learner, samples = tiny_learner(name, kind), tiny_samples(kind)
+    before = {key: value.clone() for key, value in learner.state_dict().items()}
+    history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
+    assert np.isfinite(history["value"]).all()
+    assert any(not torch.equal(before[key], value) for key, value in learner.state_dict().items())
+    weights.save(tmp_path / "w.safetensors", learner.networks)
+    images = samples.take(np.arange(3))
+    for role, network in learner.networks.items():
+        again = machine.place(weights.load(f"{tmp_path / 'w.safetensors'}#{role}"))
+        with machine.evaluation(network, again), torch.no_grad():
+            assert torch.equal(network(images), again(images))
+
+
+@pytest.mark.parametrize("name", signatures.names("models"))
+def test_a_model_goes_on_exactly_where_it_was(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
+    samples, whole = tiny_samples("slice"), tiny_learner(name, "slice")
+    training.fit(whole, samples, samples, seed=0, state=tmp_path / "whole.pt", recipe="r")
+    first = tiny_learner(name, "slice")
+    first.steps = 3
+    training.fit(first, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
+    second = tiny_learner(name, "slice")
+    training.fit(second, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[key]), key
+
+
+# --- methods ----------------------------------------------------------------------------------------------------------
+
+
+def hooks(network):
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(m, kind)) for m in network.modules() for kind in kinds)
+
+
+def explained(name, images, networks, folder, seed=0):
+    attribute = module("attribution", name).attribute
+    settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2}
+    return explaining.explain(attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("name", signatures.names("attribution"))
+def test_a_method_draws_a_finite_map_an_image_and_leaves_networks_as_they_were(name, kind, tmp_path):
+    size = SIZES[kind]
+    images = np.random.default_rng(1).uniform(-1, 1, (3, 1, *size)).astype(np.float32)
+    networks = networks_for("attribution", name, size)
+    for network in networks.values():
+        network.train()
+    before = {role: {k: v.clone() for k, v in n.state_dict().items()} for role, n in networks.items()}
+    maps, table = explained(name, images, networks, tmp_path)
+    assert maps.shape == images.shape
+    assert maps.dtype == np.float32
+    assert np.isfinite(maps).all()
+    assert list(table["sample"]) == [0, 1, 2]
+    assert (table["seconds"] > 0).all()
+    for role, network in networks.items():
+        assert all(m.training for m in network.modules())
+        assert all(p.requires_grad and p.grad is None for p in network.parameters())
+        assert hooks(network) == 0
+        assert all(torch.equal(before[role][k], v) for k, v in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", signatures.names("attribution"))
+def test_a_map_depends_on_image_and_seed_not_on_its_batch(name, tmp_path):
+    images = np.random.default_rng(1).uniform(-1, 1, (3, 1, 32, 48)).astype(np.float32)
+    networks = networks_for("attribution", name, (32, 48))
+    all_three, _ = explained(name, images, networks, tmp_path)
+    again, _ = explained(name, images, networks, tmp_path)
+    assert np.array_equal(all_three, again)
+    first, _ = explained(name, images[:1], networks, tmp_path)
+    # Adam divides by the gradient's size, so the last bit of a sum may become a step of its own: compare most pixels
+    close = np.isclose(first, all_three[:1], rtol=1e-3, atol=1e-5)
+    assert close.mean() > 0.99
+
+
+@pytest.mark.parametrize("name", [n for n in signatures.names("attribution") if signatures.signature("attribution", n).roles])
+def test_a_method_that_fails_leaves_no_hook_and_no_mode_behind(name, tmp_path):
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("broken on purpose")
+
+    networks = networks_for("attribution", name, (32, 48))
+    for network in networks.values():
+        network.train()
+        setattr(network, "trunk" if hasattr(network, "trunk") else "last", Failing())
+    images = np.zeros((1, 1, 32, 48), np.float32)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        explained(name, images, networks, tmp_path)
+    for network in networks.values():
+        assert network.training
+        assert hooks(network) == 0
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def perfect_and_poor(name):
+    """Scores of what a metric should like best, and of what it should not."""
+    metric, wanted = module("metrics", name), signatures.signature("metrics", name).positional
+    random = np.random.default_rng(2)
+    if "maps" in wanted:
+        truth = (random.uniform(size=(20, 1, 8, 12)) > 0.8).astype(np.float32)
+        noise = random.normal(size=truth.shape)
+        return metric.score(truth, truth), metric.score(noise, truth)
+    labels = np.arange(20) % 2
+    images = (labels * 2.0 - 1)[:, None, None, None] * np.ones((20, 1, 8, 8)) + random.normal(0, 0.1, (20, 1, 8, 8))
+    return metric.score(Judge(), images, labels), metric.score(Judge(-1), images, labels)
+
+
+class Judge(nn.Module):
+    """Calls a bright image class 1, or a dark one."""
+
+    def __init__(self, sign=1):
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, images):
+        return torch.stack([-images.flatten(1).mean(1), images.flatten(1).mean(1)], 1) * self.sign
+
+
+@pytest.mark.parametrize("name", signatures.names("metrics"))
+def test_a_metric_prefers_the_perfect_and_keeps_its_range(name):
+    metric = module("metrics", name)
+    best, poor = (np.asarray(scores, float) for scores in perfect_and_poor(name))
+    low, high = metric.RANGE
+    for scores in (best, poor):
+        assert scores.ndim == 1
+        assert ((scores >= low - 1e-9) & (scores <= high + 1e-9)).all()
+    sign = {"higher": 1, "lower": -1}[metric.BETTER]
+    assert sign * (best.mean() - poor.mean()) > 0
+    assert np.isclose(best.mean(), high if sign > 0 else low)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", signatures.names("figures"))
+def test_a_figure_is_drawn(name):
+    random = np.random.default_rng(3)
+    index = pd.DataFrame({"explain": [False, True, True, True], "subtype": ["", "A", "B", "B"]})
+    history = pd.DataFrame({"step": range(4), "name": "loss", "value": random.normal(size=4)})
+    given = {
+        "images": random.uniform(-1, 1, (4, 1, 8, 12)),
+        "truth": random.integers(0, 2, (4, 1, 8, 12)),
+        "index": index,
+        "maps": {"one": random.normal(size=(3, 1, 8, 12)), "two": random.uniform(size=(3, 1, 8, 12))},
+        "histories": {"a": [history, history], "b": [history]},
+    }
+    figure = module("figures", name)
+    drawn = figure.draw(**{key: given[key] for key in signatures.signature("figures", name).positional})
+    assert isinstance(drawn, Figure)
+    assert drawn.axes

@@ -1,0 +1,265 @@
+"""The training loop: step i is a pure function of weights, optimiser, seed and i, and nothing that is made is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from evidence import io, resuming, training
+from evidence.errors import BadInput
+
+SLOW = "--steps 30 --width 2 --batch 4 --critic_steps 2 --burst 2 --burst_every 0 --average 0.9 --validate_batches 1".split()
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A packed dataset on disk: 48 images of 16×24, both classes in all splits."""
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, (48, 1, 16, 24)).astype(np.float32)
+    index = pd.DataFrame(
+        {
+            "sample": range(48),
+            "label": np.arange(48) % 2,
+            "split": np.repeat(["train", "validation", "test"], [32, 8, 8]),
+            "has_truth": False,
+        }
+    )
+    io.save_array(tmp_path / "images.npy", images)
+    io.save_table(tmp_path / "index.parquet", index)
+    return tmp_path
+
+
+def train(folder, out, *words, model="vagan", **environment):
+    """The command line of a training, and the environment for it."""
+    command = [
+        sys.executable, "scripts/train.py", model, *words, "--seed", "3",
+        "--images", str(folder / "images.npy"), "--index", str(folder / "index.parquet"),
+        "--weights", str(out / "weights.safetensors"), "--history", str(out / "history.parquet"),
+    ]  # fmt: skip
+    return {"args": command, "env": {**os.environ, "EVIDENCE_DEVICE": "cpu", **environment}, "text": True}
+
+
+def outcome(out):
+    weights = load_file(out / "weights.safetensors")
+    return weights, io.load_table(out / "history.parquet")
+
+
+def assert_same(one, other):
+    """Bit for bit."""
+    assert one[0].keys() == other[0].keys()
+    assert all(torch.equal(one[0][key], other[0][key]) for key in one[0])
+    pd.testing.assert_frame_equal(one[1], other[1], check_exact=True)
+
+
+@pytest.fixture
+def uninterrupted(dataset, root):
+    out = dataset / "uninterrupted"
+    subprocess.run(**train(dataset, out, *SLOW), cwd=root, check=True, capture_output=True)
+    return outcome(out)
+
+
+def interrupted(dataset, root, name, number):
+    """Send a signal to a training that has saved a state, and say what it left."""
+    out = dataset / name
+    with subprocess.Popen(
+        **train(dataset, out, *SLOW, EVIDENCE_SAVE_SECONDS="0"), cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        until = time.monotonic() + 120
+        while not (out / "state.pt").exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        process.send_signal(number)
+        text = process.communicate(timeout=60)[0]
+    assert process.returncode != 0, "it was over before the signal came; make it slower"
+    assert (out / "state.pt").exists()
+    assert not (out / "weights.safetensors").exists()
+    return out, text
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "SIGTERM"])
+def test_a_stopped_training_goes_on_and_ends_in_the_same_bits(dataset, root, uninterrupted, number):
+    out, text = interrupted(dataset, root, "stopped", number)
+    if number == signal.SIGTERM:
+        assert "the same command resumes" in text
+    again = subprocess.run(**train(dataset, out, *SLOW), cwd=root, check=True, capture_output=True)
+    assert "resuming from" in again.stdout
+    assert_same(outcome(out), uninterrupted)
+    assert not (out / "state.pt").exists()
+
+
+def test_a_state_of_another_recipe_is_not_mixed_in(dataset, root, uninterrupted):
+    out, _ = interrupted(dataset, root, "other", signal.SIGKILL)
+    again = subprocess.run(**train(dataset, out, *SLOW, "--lam", "50"), cwd=root, check=True, capture_output=True)
+    assert "another recipe" in again.stdout
+    fresh = dataset / "fresh"
+    subprocess.run(**train(dataset, fresh, *SLOW, "--lam", "50"), cwd=root, check=True, capture_output=True)
+    assert_same(outcome(out), outcome(fresh))
+
+
+class Line(training.Learner):
+    """Fits one number to the mean of the images; small enough to follow by hand."""
+
+    def __init__(self, steps=20, spoil=None):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.zeros(()))
+        self.networks = {}
+        self.optimisers = {"line": torch.optim.SGD(self.parameters(), lr=0.1)}
+        self.batch, self.steps, self.validate_every, self.spoil = 4, steps, 5, spoil
+        self.noise = []
+
+    def step(self, batches, i):
+        images, _ = next(batches)
+        self.noise.append(float(torch.rand(())))
+        loss = (self.value - images.mean()).square()
+        if i == self.spoil:
+            loss = loss * float("nan")
+        self.optimisers["line"].zero_grad()
+        loss.backward()
+        self.optimisers["line"].step()
+        return {"square": loss.detach(), "constant": torch.tensor(1.0)}
+
+    def validate(self, samples, i):
+        return {"distance": abs(float(self.value) - 0.5)}
+
+
+@pytest.fixture
+def samples():
+    return training.Samples(np.full((10, 1, 8, 8), 0.5, np.float32), np.arange(10) % 2)
+
+
+def fit(learner, samples, tmp_path, seed=0):
+    return training.fit(learner, samples, samples, seed=seed, state=tmp_path / "state.pt", recipe="r")
+
+
+def test_the_history_has_every_step_and_every_validation(samples, tmp_path):
+    history, seconds = fit(Line(), samples, tmp_path)
+    assert list(history.columns) == ["step", "name", "value"]
+    assert (history["name"] == "square").sum() == 20
+    assert history.loc[history["name"] == "validation_distance", "step"].tolist() == [4, 9, 14, 19]
+    assert seconds > 0
+
+
+@pytest.mark.parametrize("spoil", [0, 7])
+def test_a_loss_that_is_not_finite_stops_with_step_term_and_last_good_state(samples, tmp_path, monkeypatch, spoil):
+    monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
+    with pytest.raises(BadInput) as caught:
+        fit(Line(spoil=spoil), samples, tmp_path)
+    message = str(caught.value)
+    assert f"step {spoil}" in message
+    assert "'square'" in message
+    assert (f"state.pt at step {spoil}" in message) if spoil else ("no state was saved" in message)
+    if spoil:
+        state = torch.load(tmp_path / "state.pt", weights_only=True)
+        assert state["step"] == spoil
+        assert torch.isfinite(state["learner"]["value"])
+
+
+def test_a_weight_that_is_not_finite_never_replaces_a_good_state(samples, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
+
+    class Exploding(Line):
+        def step(self, batches, i):
+            losses = super().step(batches, i)
+            if i == 3:
+                self.value.data.fill_(float("inf"))
+            return losses
+
+    with pytest.raises(BadInput, match="a weight is not finite at step 3.*state.pt at step 3"):
+        fit(Exploding(), samples, tmp_path)
+    assert torch.isfinite(torch.load(tmp_path / "state.pt", weights_only=True)["learner"]["value"])
+
+
+def test_noise_of_a_step_depends_on_seed_and_step_alone(samples, tmp_path):
+    short, long, other = Line(steps=5), Line(steps=9), Line(steps=5)
+    fit(short, samples, tmp_path / "a")
+    fit(long, samples, tmp_path / "b")
+    fit(other, samples, tmp_path / "c", seed=1)
+    assert long.noise[:5] == short.noise
+    assert len(set(long.noise)) == 9
+    assert not set(other.noise) & set(short.noise)
+
+
+def test_a_pass_visits_every_image_once_and_discards_the_leftover(samples):
+    for by_class, rows in ((False, 10), (True, 5)):
+        batches = training.Batches(samples, 3, seed=0, by_class=by_class)
+        size = rows // 3
+        first = [batches.rows(0, k).tolist() for k in range(size)]
+        assert len({row for rows in first for row in rows}) == 3 * size
+        second = [batches.rows(0, k).tolist() for k in range(size, 2 * size)]
+        assert first != second
+        assert [batches.rows(0, k).tolist() for k in range(size)] == first, "any pass can be visited again"
+
+
+def test_batches_by_class_are_of_their_class(samples):
+    batches = training.Batches(samples, 2, seed=0, by_class=True)
+    for k in range(7):
+        for label in (0, 1):
+            assert (samples.labels[batches.rows(label, k)] == label).all()
+
+
+def test_batches_start_anywhere(samples):
+    batches = training.Batches(samples, 2, seed=4, by_class=False)
+    from_start, from_three = batches.starting(0), batches.starting(3)
+    for _ in range(3):
+        next(from_start)
+    for _ in range(9):
+        (a, la), (b, lb) = next(from_start), next(from_three)
+        assert torch.equal(a, b)
+        assert torch.equal(la, lb)
+
+
+def test_a_class_without_an_image_is_named():
+    samples = training.Samples(np.zeros((3, 1, 8, 8), np.float32), np.zeros(3, int))
+    with pytest.raises(BadInput, match="no training image of class 1"):
+        training.Batches(samples, 2, seed=0, by_class=True)
+
+
+def test_images_from_disk_and_from_memory_are_the_same_batches(samples, monkeypatch):
+    random = np.random.default_rng(1)
+    images = random.normal(size=(10, 1, 8, 12)).astype(np.float32)
+    resident = training.Samples(images, np.arange(10) % 2)
+    monkeypatch.setattr(training, "RESIDENT", 0)
+    streamed = training.Samples(images, np.arange(10) % 2)
+    assert streamed.resident is None
+    rows = np.array([7, 2, 5])
+    assert torch.equal(resident.take(rows), streamed.take(rows))
+    assert torch.equal(resident.take(rows).cpu(), torch.from_numpy(images[rows]))
+
+
+def test_a_torn_state_is_no_obstacle(samples, tmp_path, capsys):
+    (tmp_path / "state.pt").write_bytes(b"PK torn")
+    history, _ = fit(Line(), samples, tmp_path)
+    assert "cannot be read" in capsys.readouterr().out
+    assert history["step"].max() == 19
+
+
+def test_a_folder_is_held_by_one_process(tmp_path, capsys):
+    with resuming.only_one(tmp_path) as waited:
+        assert not waited
+        with pytest.raises(BadInput, match=f"process {os.getpid()} on"), resuming.only_one(tmp_path, patience=0.3):
+            pass
+    with resuming.only_one(tmp_path, patience=0.3) as waited:
+        assert not waited
+
+
+def test_the_recipe_depends_on_every_part_and_on_no_order():
+    one = resuming.recipe(model="m", options={"a": 1, "b": 2})
+    assert one == resuming.recipe(options={"b": 2, "a": 1}, model="m")
+    assert one != resuming.recipe(model="m", options={"a": 1, "b": 3})
+
+
+def test_a_fingerprint_sees_images_and_index():
+    images, index = np.zeros((100, 1, 4, 4), np.float32), pd.DataFrame({"label": np.zeros(100, int)})
+    before = resuming.fingerprint(images, index)
+    other = images.copy()
+    other[99] = 1
+    assert resuming.fingerprint(other, index) != before
+    assert resuming.fingerprint(images, index.assign(label=1)) != before
+    assert resuming.fingerprint(images.copy(), index.copy()) == before

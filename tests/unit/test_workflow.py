@@ -1,0 +1,179 @@
+"""The plan: what it refuses, and what it answers."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from evidence.errors import BadInput
+from evidence.workflow import Plan, imports, raw_moved
+
+
+@pytest.fixture
+def config(root):
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+def refusal(config, root) -> str:
+    with pytest.raises(BadInput) as caught:
+        Plan(config, root)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        (("papres",), [], ["'papres'", "did you mean 'papers'?"]),
+        (("models", "vagan", "stepz"), 5, ["models.vagan", "'stepz'", "did you mean 'steps'?"]),
+        (("models", "vagn"), {}, ["models.vagn", "'vagn'", "did you mean 'vagan'?"]),
+        (("models", "mine"), {"kind": "clasifier"}, ["models.mine", "'clasifier'", "did you mean 'classifier'?"]),
+        (("methods", "cam", "needs"), {"clasifier": "classifier"}, ["methods.cam.needs", "did you mean 'classifier'?"]),
+        (("methods", "cam", "needs"), {"classifier": "cam_clasifier"}, ["methods.cam", "did you mean 'cam_classifier'?"]),
+        (("methods", "cam", "needs"), {}, ["methods.cam", "'classifier'", "needs"]),
+        (("methods", "cam", "lable"), 1, ["methods.cam", "did you mean 'label'?"]),
+        (("metrics", "auc", "needs"), {}, ["metrics.auc", "'classifier'"]),
+        (("datasets", "synthetic", "cout"), 8, ["datasets.synthetic", "did you mean 'count'?"]),
+        (("datasets", "synthetic", "source"), "phantoms", ["datasets.synthetic.source", "did you mean 'phantom'?"]),
+        (("datasets", "synthetic", "vagan"), {"lamb": 3}, ["datasets.synthetic.vagan", "did you mean 'lam'?"]),
+        (("datasets", "my data"), {"kind": "folder"}, ["datasets.my data", "letters"]),
+        (("seeds",), ["a"], ["seeds", "whole numbers"]),
+        (("seeds",), [], ["seeds"]),
+        (("papers",), ["baumgartner2019"], ["'baumgartner2019'", "did you mean 'baumgartner2018'?"]),
+        (("papers",), ["baumgartner2018/table2"], ["'table2'", "did you mean 'table1'?"]),
+        (("models", "vagan"), 7, ["models.vagan", "mapping"]),
+        (("raw",), {"synthetc": "/x"}, ["raw", "'synthetc'"]),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_wrong_name_is_refused_with_its_place_and_the_near_miss(config, root, where, value, words):
+    entry = config
+    for key in where[:-1]:
+        entry = entry[key]
+    entry[where[-1]] = value
+    if where == ("raw",):
+        with pytest.raises(BadInput) as caught:
+            Plan(config, root).environment()
+        message = str(caught.value)
+    else:
+        message = refusal(config, root)
+    for word in words:
+        assert word in message
+
+
+def test_a_table_that_names_an_absent_method_says_which_paper(config, root):
+    del config["methods"]["cam"]
+    message = refusal(config, root)
+    assert "papers/baumgartner2018.yaml" in message
+    assert "'cam'" in message
+
+
+def test_models_in_a_circle_are_refused(config, root, monkeypatch):
+    monkeypatch.setattr(Plan, "_check_entry", lambda *_: None)
+    config["models"] |= {"a": {"needs": {"x": "b"}}, "b": {"needs": {"x": "a.network"}}}
+    assert "circle: a → b → a" in refusal(config, root)
+
+
+def test_options_are_sorted_quoted_and_of_the_entry_alone(config, root):
+    config["models"]["vagan"] = {"steps": 3, "lam": 1.5, "norm": "sample", "tanh": False}
+    assert Plan(config, root).options("models", "vagan") == "vagan --lam 1.5 --norm sample --steps 3 --tanh false"
+
+
+def test_a_dataset_changes_a_model_for_itself_alone(config, root):
+    config["datasets"]["cohort"] = {"kind": "brain_mri", "vagan": {"lam": 2.0}}
+    plan = Plan(config, root)
+    assert "--lam 2.0" in plan.options("models", "vagan", dataset="cohort")
+    assert "--lam 17.5" in plan.options("models", "vagan", dataset="synthetic")
+
+
+def test_each_function_of_a_dataset_gets_the_settings_it_takes(config, root):
+    config["datasets"]["cohort"] = {"kind": "folder", "baseline": "ok", "size": 32, "explain": 4, "parts": 3}
+    plan = Plan(config, root)
+    assert plan.options("datasets", "cohort", function="fetch") == "folder --baseline ok"
+    assert plan.options("datasets", "cohort", function="prepare") == "folder --baseline ok --size 32"
+    assert plan.options("datasets", "cohort", function="settings") == "--explain 4"
+    assert plan.part_files("cohort") == [f"results/quick/cohort/data/parts/{i}of3.npz" for i in range(3)]
+
+
+def test_weights_are_given_by_role_and_network(config, root):
+    plan = Plan(config, root)
+    path = "results/quick/synthetic/models/vagan/seed4/weights.safetensors"
+    assert plan.weights("methods", "vagan_average", "synthetic", 4) == [path]
+    assert plan.given("methods", "vagan_average", "synthetic", 4) == f"--generator '{path}#average'"
+
+
+def test_code_follows_imports_through_modules_and_stops_at_siblings(config, root):
+    code = Plan(config, root).code("attribute", "attribution", "gradient")
+    assert "src/evidence/attribution/gradient.py" in code
+    assert "src/evidence/weights.py" in code
+    assert "src/evidence/attribution/cam.py" not in code
+    assert "src/evidence/models/vagan.py" not in code
+
+
+def test_imports_know_every_form(tmp_path):
+    package = tmp_path / "src" / "evidence"
+    (package / "sub").mkdir(parents=True)
+    for name in ("a", "b", "c", "sub/d", "sub/__init__"):
+        (package / f"{name}.py").write_text("x = 1\n")
+    (package / "__init__.py").write_text("")
+    source = tmp_path / "source.py"
+    source.write_text("import os\nimport evidence.a\nfrom evidence import b\n\ndef f():\n    from evidence.sub.d import x\n")
+    found = {str(path) for path in imports(source, tmp_path)}
+    assert found == {f"src/evidence/{name}.py" for name in ("a", "b", "sub/__init__", "sub/d")}
+
+
+def test_metrics_of_maps_and_the_plan_import_no_torch(root):
+    for module in ("evidence.workflow", "evidence.metrics.ncc", "evidence.io", "evidence.cohort", "evidence.pages"):
+        program = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == 0, module
+
+
+def test_raw_files_that_are_elsewhere_than_fetched_stop_the_run(config, root, tmp_path, monkeypatch):
+    config["datasets"]["cohort"] = {"kind": "brain_mri"}
+    plan = Plan(config, root)
+    plan.root = tmp_path
+    link = tmp_path / "data" / "cohort" / "real" / "raw"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "first")
+    monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "first"))
+    raw_moved(plan)
+    monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "second"))
+    with pytest.raises(BadInput, match="ln -sfn .*second"):
+        raw_moved(plan)
+
+
+def leaves(config, path=()):
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def test_the_paper_scale_restates_every_setting_of_the_quick_scale(config, root):
+    """A quick value that the overlay forgot would shrink the papers' experiments in silence."""
+    paper = yaml.safe_load((root / "scales" / "paper.yaml").read_text())
+    sections = ("datasets", "models", "methods", "metrics")
+    structure = {"kind", "needs"}
+    forgotten = [
+        path
+        for path in leaves({section: config[section] for section in sections})
+        if not structure & set(path) and len(path) > 2 and path not in set(leaves(paper))
+    ]
+    assert not forgotten
+
+
+def merged(base, overlay):
+    out = copy.deepcopy(base)
+    for key, value in overlay.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+@pytest.mark.parametrize("scale", ["smoke", "paper", "real"])
+def test_every_scale_is_a_plan(config, root, scale):
+    overlay = yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text())
+    plan = Plan(merged(config, overlay), root)
+    assert plan.scale == scale
+    assert plan.pages()
