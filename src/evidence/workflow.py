@@ -132,7 +132,7 @@ class Plan:
         """The source files a job depends on: its script, its module, and all of ours that they import."""
         start = [f"scripts/{script}.py"]
         if folder:
-            start.append(f"src/evidence/{folder}/{kind}.py")
+            start += [f"src/evidence/{folder}/__init__.py", f"src/evidence/{folder}/{kind}.py"]
         return [str(path) for path in sorted(self._closure(tuple(start)))]
 
     def part_files(self, dataset: str) -> list[str]:
@@ -347,7 +347,7 @@ class Plan:
         waiting = [Path(path) for path in start]
         while waiting:
             path = waiting.pop()
-            if path not in found and (self.root / path).is_file():
+            if path not in found and has_code(self.root / path):
                 found.add(path)
                 waiting += imports(self.root / path, self.root)
         return frozenset(found)
@@ -357,7 +357,7 @@ class Plan:
 def imports(path: Path, root: Path) -> list[Path]:
     """The modules of ours that a source file imports, relative to the root. Packages count by their ``__init__``."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -370,7 +370,18 @@ def imports(path: Path, root: Path) -> list[Path]:
         for depth in range(1, len(steps) + 1):
             base = Path("src", *steps[:depth])
             found += [file for file in (base.with_suffix(".py"), base / "__init__.py") if (root / file).is_file()]
-    return [file for file in _unique(found) if (root / file).stat().st_size]
+    return _unique(found)
+
+
+@functools.cache
+def has_code(path: Path) -> bool:
+    """Whether a source file does more than describe; a folder's contract is text, and no reason to run again."""
+    return path.is_file() and any(not isinstance(node, ast.Expr) for node in _tree(path).body)
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def raw_moved(plan: Plan) -> None:

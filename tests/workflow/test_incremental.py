@@ -2,7 +2,15 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
+import yaml
+
+from evidence.workflow import Plan, has_code
+from tests.workflow.conftest import snakemake
 
 SYNTHETIC, COHORT = "synthetic", "cohort"
 PAPER = "papers/baumgartner2018"
@@ -179,23 +187,24 @@ def test_a_cosmetic_edit_is_shown_and_can_be_accepted(made, dry, edit, tmp_path)
     path.write_text(path.read_text() + "\n# a remark\n")
     text = dry(folder=moved).text
     assert "unet.py" in text.partition("reason:")[2]
-    from tests.workflow.conftest import snakemake
-
     assert snakemake(moved, "--configfile", "scales/smoke.yaml", "--touch", "--quiet").returncode == 0
     assert dry(folder=moved).nothing
 
 
-def test_code_lists_all_that_a_job_imports(root):
-    """The modules a script really loads are among those its job depends on; only torch's choice of weights is dynamic."""
-    import subprocess
-    import sys
+PROGRAM = """
+import runpy, sys
+sys.argv = {argv!r}
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit:
+    pass
+print(*(getattr(m, "__file__", None) or "" for name, m in sys.modules.items() if name.split(".")[0] == "evidence"), sep="\\n")
+"""
 
-    from evidence.workflow import Plan
-    import yaml
 
-    plan = Plan(yaml.safe_load((root / "config.yaml").read_text()), root)
-    program = "import sys, runpy; sys.argv = [{0!r}, *{1!r}]\ntry: runpy.run_path({0!r}, run_name='__main__')\nexcept SystemExit: pass\nprint(*(getattr(m, '__file__', None) or '' for n, m in sys.modules.items() if n.split('.')[0] == 'evidence'), sep='\\n')"
-    for script, folder, kind in [
+@pytest.mark.parametrize(
+    ("name", "folder", "kind"),
+    [
         ("train", "models", "vagan"),
         ("attribute", "attribution", "cam"),
         ("evaluate", "metrics", "ncc"),
@@ -203,16 +212,16 @@ def test_code_lists_all_that_a_job_imports(root):
         ("prepare", "datasets", "folder"),
         ("tabulate", "", ""),
         ("pack", "", ""),
-    ]:
-        words = [kind, "--help"] if kind else ["--help"]
-        run = subprocess.run(
-            [sys.executable, "-c", program.format(f"scripts/{script}.py", words)],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(root / "src")},
-        )
-        loaded = {Path(line).relative_to(root).as_posix() for line in run.stdout.splitlines() if line.endswith(".py") and "/src/" in line}
-        loaded = {path for path in loaded if (root / path).stat().st_size}
-        assert loaded, run.stderr
-        assert loaded <= set(plan.code(script, folder, kind))
+        ("compose", "", ""),
+    ],
+)
+def test_a_job_depends_on_all_that_it_imports(root, name, folder, kind):
+    """What a script really loads is among the sources of its job; only the networks in weights are found at run time."""
+    plan = Plan(yaml.safe_load((root / "config.yaml").read_text()), root)
+    program = PROGRAM.format(argv=[f"scripts/{name}.py", *([kind] if kind else []), "--help"])
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    run = subprocess.run([sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, text=True)
+    lines = [line for line in run.stdout.splitlines() if line.endswith(".py") and "/src/evidence/" in line]
+    loaded = {Path(line).relative_to(root).as_posix() for line in lines if has_code(Path(line))}
+    assert loaded, run.stderr
+    assert loaded <= set(plan.code(name, folder, kind))

@@ -135,7 +135,7 @@ class Learner(training.Learner):
 
     def judge(self, images: Tensor) -> Tensor:
         with machine.autocast():
-            return self.critic(images).float()
+            return self.critic(images).to(images.dtype)
 
     def critic_terms(self, baseline: Tensor, interest: Tensor) -> dict[str, Tensor]:
         """Real low, generated high (the released sign), and the gradient penalty."""

@@ -40,7 +40,8 @@ def test_a_pool_takes_the_largest_of_two_and_rounds_odd_sizes_up(size, pooled):
     found = pool(len(size))(image)
     assert found.shape == (1, 1, *pooled)
     # Where values ascend along all axes, the largest is the last of its cell: pixel 2i + 1, or the last there is.
-    last = torch.meshgrid(*(torch.arange(p).mul(2).add(1).clamp(max=s - 1) for p, s in zip(pooled, size, strict=True)))
+    places = [torch.arange(p).mul(2).add(1).clamp(max=s - 1) for p, s in zip(pooled, size, strict=True)]
+    last = torch.meshgrid(*places, indexing="ij")
     assert torch.equal(found[0, 0], image[0, 0][last])
 
 

@@ -220,9 +220,9 @@ def seen(layers, size, unit):
         elif isinstance(layer, (*BATCH_NORM, nn.ReLU)):
             linear.append(layer)
         elif isinstance(layer, nn.MaxPool2d):
-            linear.append(nn.AvgPool2d(2))
+            linear.append(nn.AvgPool2d(2, ceil_mode=True))
         elif isinstance(layer, nn.MaxPool3d):
-            linear.append(nn.AvgPool3d(2))
+            linear.append(nn.AvgPool3d(2, ceil_mode=True))
     images = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
     scores = nn.Sequential(*linear).double().eval()(images)
     scores[(0, 0, *unit)].backward()
@@ -238,7 +238,7 @@ def seen(layers, size, unit):
     ],
     ids=["critic", "CAM"],
 )
-@pytest.mark.parametrize("size", [(208, 272), (8, 16, 208)])
+@pytest.mark.parametrize("size", [(208, 272), (16, 32, 208)])
 def test_receptive_fields(layers, field, stride, size):
     """166 pixels every 16 for the critic, 66 every 4 for a feature of CAM; cut where the image ends."""
     _, there = seen(layers(len(size)), size, (0,) * len(size))
