@@ -28,3 +28,8 @@ rule all:
     default_target: True
     input:
         plan.pages(),
+
+
+onerror:
+    # the last lines of each failed job's log, which say what to do
+    shell("sed -n 's/^    log: \\(.*\\) (check.*/\\1/p' {log} | sort -u | xargs -r tail -n 3 -v >&2")

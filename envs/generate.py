@@ -1,6 +1,6 @@
-"""Write envs/cpu.yaml and envs/cuda.yaml, for `snakemake --sdm conda`, from pyproject.toml and constraints.txt.
+"""Write cpu.yaml and cuda.yaml, for `snakemake --sdm conda`, from pyproject.toml and constraints.txt.
 
-Rules that never compute with torch use the first, which is small; all others the second, whose torch brings its own CUDA.
+Rules that never compute with torch use the first, which is small; all others the second, with torch and its CUDA.
 """
 
 import re

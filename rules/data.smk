@@ -6,9 +6,9 @@ rule fetch:
         manifest="<resources>/{dataset}/real/manifest.csv",
     log:
         "<logs>/{dataset}/fetch.log",
+    localrule: True
     conda:
         "../envs/cpu.yaml"
-    localrule: True
     params:
         options=lambda w: plan.options("datasets", w.dataset, function="fetch"),
     shell:

@@ -9,11 +9,11 @@ rule table:
         md="<results>/papers/{paper}/{table}.md",
     log:
         "<logs>/papers/{paper}/{table}.log",
-    conda:
-        "../envs/cpu.yaml"
     wildcard_constraints:
         table=plan.pattern("tables"),
     localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         spec=lambda w: plan.spec(w.paper, w.table),
         flags=lambda w: plan.table_flags(w.paper, w.table),
@@ -34,11 +34,11 @@ rule figure:
         png="<results>/papers/{paper}/{figure}.png",
     log:
         "<logs>/papers/{paper}/{figure}.log",
-    conda:
-        "../envs/cpu.yaml"
     wildcard_constraints:
         figure=plan.pattern("figures"),
     localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         spec=lambda w: plan.spec(w.paper, w.figure),
         flags=lambda w: plan.figure_flags(w.paper, w.figure),
@@ -57,9 +57,9 @@ rule page:
         page="<results>/papers/{paper}/page.md",
     log:
         "<logs>/papers/{paper}/page.log",
+    localrule: True
     conda:
         "../envs/cpu.yaml"
-    localrule: True
     params:
         spec=lambda w: plan.spec(w.paper),
         scale=plan.scale,

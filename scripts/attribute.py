@@ -47,7 +47,13 @@ def main(argv: list[str] | None = None) -> None:
             recipe=recipe,
         )
         io.save_array(output, maps)
-        facts = {"method": call.name, "options": io.as_json(call.options), "machine": machine.describe(), "commit": commit()}
+        facts = {
+            "method": call.name,
+            "options": io.as_json(call.options),
+            "networks": io.as_json(call.networks),
+            "machine": machine.describe(),
+            "commit": commit(),
+        }
         io.save_table(args.samples, table, **facts)
         state.unlink(missing_ok=True)
 

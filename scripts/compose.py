@@ -50,8 +50,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def head(scale: str, infos: list[str], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
     """The facts a reader needs before any number."""
-    commits = {facts.get("commit", "unknown") for facts in trained.values()} | {t.attrs["commit"] for t in drawn.values()}
-    machines = {facts.get("machine", "unknown") for facts in trained.values()} | {t.attrs["machine"] for t in drawn.values()}
+    commits = {facts.get("commit", "unknown") for facts in trained.values()} | {
+        t.attrs["commit"] for t in drawn.values()
+    }
+    machines = {facts.get("machine", "unknown") for facts in trained.values()} | {
+        t.attrs["machine"] for t in drawn.values()
+    }
     minutes = sum(float(facts.get("seconds", 0)) for facts in trained.values()) / 60
     lines = [f"- **Scale**: {scale}"]
     for path in infos:
@@ -76,9 +80,12 @@ def settings(trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[s
     lines = ["## Settings that depart from the papers'", "", "| what | kind | settings |", "| --- | --- | --- |"]
     recipes = [("models", path, facts["model"], facts["options"]) for path, facts in trained.items()]
     recipes += [("attribution", path, table.attrs["method"], table.attrs["options"]) for path, table in drawn.items()]
+    chosen = {path: json.loads(table.attrs["networks"]) for path, table in drawn.items()}
     for folder, path, kind, options in recipes:
         defaults = signatures.signature(folder, kind).options
         changed = {k: v for k, v in json.loads(options).items() if k in defaults and _plain(v) != _plain(defaults[k])}
+        named = {role: file.partition("#")[2] for role, file in chosen.get(path, {}).items()}
+        changed |= {role: f"({name})" for role, name in named.items() if name}  # of several networks, not the usual one
         row = f"| {Path(path).parts[-3]} | {kind} | {', '.join(f'{k} {v}' for k, v in changed.items())} |"
         if changed and row not in lines:  # once for all seeds
             lines.append(row)

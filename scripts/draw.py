@@ -15,7 +15,11 @@ def main(argv: list[str] | None = None) -> None:
             "--truth": {"help": "truth.npy of the packed dataset"},
             "--index": "index.parquet of the packed dataset",
             "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, one for each method"},
-            "--histories": {"nargs": "+", "default": [], "help": "HEADING=history.parquet, one for each model and seed"},
+            "--histories": {
+                "nargs": "+",
+                "default": [],
+                "help": "HEADING=history.parquet, one for each model and seed",
+            },
             "--pdf": "where the figure goes, for print",
             "--png": "where the figure goes, for screens",
         },

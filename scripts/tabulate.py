@@ -1,4 +1,4 @@
-"""Make one table of one paper from tidy scores: published numbers beside ours, as CSV for machines, Markdown for people."""
+"""Make one table of one paper from scores, published numbers beside ours: CSV for machines, Markdown for people."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -84,7 +84,9 @@ def markdown(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     several = len(columns) > 1
     head = [""]
     for column in columns:
-        head += [f"{column} published", f"{column} ours", "difference"] if known else [f"{column}" if several else "ours"]
+        head += (
+            [f"{column} published", f"{column} ours", "difference"] if known else [f"{column}" if several else "ours"]
+        )
     lines = [[row] for row in dict.fromkeys(table["row"])]
     for line in lines:
         for column in columns:
@@ -100,9 +102,14 @@ def markdown(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     over = "images" if spec.get("cell", {}).get("over", "sample") == "sample" else "seeds"
     n = sorted(set(table["n"]))
     count = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
-    text.append(f"n = {count} scores a cell, {table['seeds'].max()} seed(s); ± is over {over}; {', '.join(set(table['source']))} images.")
+    text.append(
+        f"n = {count} scores a cell, {table['seeds'].max()} seed(s); ± is over {over}; "
+        f"{', '.join(sorted(set(table['source'])))} images."
+    )
     for cell in table[table["missing"] > 0].itertuples():
-        text.append(f"{cell.row}: {cell.missing} scores do not exist (a constant map has no correlation); they are left out.")
+        text.append(
+            f"{cell.row}: {cell.missing} scores do not exist (a constant map has no correlation); they are left out."
+        )
     return "\n".join(text + floors(spec, table, decimals)) + "\n"
 
 
@@ -117,7 +124,10 @@ def floors(spec: Mapping[str, Any], table: pd.DataFrame, decimals: int) -> list[
             for kind, what in (("ours", "as measured here"), ("published", "as published")):
                 beaten = [f"{row} ({value:.{decimals}f})" for row, value in others[kind].items() if value < level]
                 if beaten:
-                    said.append(f"**A floor beats a method**: {floor} ({level:.{decimals}f}) lies above {', '.join(beaten)}, {what}.")
+                    said.append(
+                        f"**A floor beats a method**: {floor} ({level:.{decimals}f}) lies above "
+                        f"{', '.join(beaten)}, {what}."
+                    )
     return ["", *said] if said else []
 
 

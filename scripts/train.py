@@ -45,7 +45,10 @@ def main(argv: list[str] | None = None) -> None:
         torch.manual_seed(stream(args.seed, "first weights"))
         learner = call.module.Learner(tuple(images.shape[1:]), **networks, **call.options)
         machine.place(learner)
-        print(f"training {call.name} on {len(train)} images of {tuple(images.shape[1:])}, {machine.describe()}", flush=True)
+        print(
+            f"training {call.name} on {len(train)} images of {tuple(images.shape[1:])}, {machine.describe()}",
+            flush=True,
+        )
         state = output.with_name("state.pt")
         history, seconds = training.fit(learner, train, validation, seed=args.seed, state=state, recipe=recipe)
         weights.save(

@@ -1,4 +1,4 @@
-"""The loop around an attribution method: batches, seeds an image, seconds an image, progress, and going on after a stop."""
+"""The loop around an attribution method: batches, seeds and seconds an image, progress, going on after a stop."""
 
 import inspect
 import io as memory

@@ -131,10 +131,13 @@ def in_order(samples: Samples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield images, torch.from_numpy(np.asarray(samples.labels[rows])).to(images.device)
 
 
-def fit(learner: Learner, train: Samples, validation: Samples, *, seed: int, state: Path, recipe: str) -> tuple[pd.DataFrame, float]:
+def fit(
+    learner: Learner, train: Samples, validation: Samples, *, seed: int, state: Path, recipe: str
+) -> tuple[pd.DataFrame, float]:
     """Train until the learner's last step, resuming from ``state`` where it belongs to ``recipe``.
 
-    Returns the history (step, name, value) and the seconds it took, those before interruptions included. Raises ``BadInput`` where a loss is not finite; SIGTERM saves and leaves.
+    Returns the history (step, name, value) and the seconds it took, those before interruptions included. Raises
+    ``BadInput`` where a loss is not finite; SIGTERM saves and leaves.
     """
     batches = Batches(train, learner.batch, seed, by_class=learner.by_class)
     history = History()

@@ -163,7 +163,7 @@ class Plan:
         return [f"{self.results}/papers/{paper}/page.md" for paper in self.items]
 
     def spec(self, paper: str, item: str = "") -> str:
-        """What a paper's file says of one item, or of the paper itself; a change of it is a reason to make that again."""
+        """What a paper's file says of one item, or of the paper itself; a change of it makes that again."""
         content = self.paper(paper)
         if item:
             chosen = {**content["tables"], **content["figures"]}[item]
@@ -211,7 +211,9 @@ class Plan:
         spec, results = self.paper(paper)["figures"][figure], self.results
         folder = f"{results}/{spec['dataset']}"
         return {
-            "maps": [f"{folder}/maps/{label}/seed{self.seeds[0]}/maps.npy" for label in spec.get("methods", {}).values()],
+            "maps": [
+                f"{folder}/maps/{label}/seed{self.seeds[0]}/maps.npy" for label in spec.get("methods", {}).values()
+            ],
             "histories": [
                 f"{folder}/models/{label}/seed{seed}/history.parquet"
                 for label in spec.get("models", {}).values()
@@ -243,7 +245,9 @@ class Plan:
             "info": [f"{self.results}/{dataset}/data/info.json" for dataset in sorted(datasets)],
             "weights": [self.weights_of(m, d, seed) for d, m in sorted(models) for seed in self.seeds],
             "samples": [
-                f"{self.results}/{d}/maps/{m}/seed{seed}/samples.parquet" for d, m in sorted(methods) for seed in self.seeds
+                f"{self.results}/{d}/maps/{m}/seed{seed}/samples.parquet"
+                for d, m in sorted(methods)
+                for seed in self.seeds
             ],
         }
 
@@ -283,7 +287,9 @@ class Plan:
         entry, folder = self.entry(section, label), SECTIONS[section]
         kind = self.kind(section, label)
         if kind not in signatures.names(folder):
-            raise BadInput(f"{where}: there is no {kind!r} in src/evidence/{folder}; {near(kind, signatures.names(folder))}")
+            raise BadInput(
+                f"{where}: there is no {kind!r} in src/evidence/{folder}; {near(kind, signatures.names(folder))}"
+            )
         if section == "datasets":
             models = set(self.config["models"] or {})
             takes = set().union(*self._dataset_options(label).values())
@@ -300,9 +306,13 @@ class Plan:
             _check_name(f"{where}.needs", role, roles)
         for role in roles:
             if role not in self.needs(section, label):
-                raise BadInput(f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}")
+                raise BadInput(
+                    f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}"
+                )
         for role, reference in self.needs(section, label).items():
-            _check_name(f"{where}.needs.{role}, among the models", str(reference).partition(".")[0], self.config["models"] or {})
+            _check_name(
+                f"{where}.needs.{role}, among the models", str(reference).partition(".")[0], self.config["models"] or {}
+            )
 
     def _check_options(self, where: str, section: str, label: str, options: Mapping[str, Any]) -> None:
         takes = signatures.signature(SECTIONS[section], self.kind(section, label)).options
@@ -328,7 +338,9 @@ class Plan:
             there = {**content["tables"], **content["figures"]}
             if item:
                 _check_name(f"papers/{name}.yaml", item, there)
-            chosen.setdefault(name, []).extend([item] if item else [k for k, v in there.items() if not v.get("optional")])
+            chosen.setdefault(name, []).extend(
+                [item] if item else [k for k, v in there.items() if not v.get("optional")]
+            )
         for name, items in chosen.items():
             chosen[name] = _unique(items)
         self.items = chosen
@@ -341,7 +353,7 @@ class Plan:
                         raise BadInput(f"papers/{name}.yaml: {error}") from None
         return chosen
 
-    @functools.cache  # noqa: B019: one plan a process
+    @functools.cache  # noqa: B019 - there is one plan a process
     def _closure(self, start: tuple[str, ...]) -> frozenset[Path]:
         found: set[Path] = set()
         waiting = [Path(path) for path in start]
@@ -407,7 +419,11 @@ def _flags(settings: Mapping[str, Any]) -> list[str]:
     """Settings as words of a command line, sorted; lists as JSON, which every flag that takes one reads."""
     words = []
     for key, value in sorted(settings.items()):
-        text = json.dumps(value) if isinstance(value, bool | Sequence | Mapping) and not isinstance(value, str) else str(value)
+        text = (
+            json.dumps(value)
+            if isinstance(value, bool | Sequence | Mapping) and not isinstance(value, str)
+            else str(value)
+        )
         words += [f"--{key}", shlex.quote(text)]
     return words
 

@@ -77,7 +77,9 @@ def test_the_environments_are_those_of_the_pins(root):
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     for name, without in generate.FILES.items():
-        assert (root / "envs" / name).read_text() == generate.environment(without), f"run python envs/generate.py: {name}"
+        assert (root / "envs" / name).read_text() == generate.environment(without), (
+            f"run python envs/generate.py: {name}"
+        )
 
 
 LAYERS = [
@@ -111,7 +113,10 @@ def test_modules_import_downwards_only(root):
 
 def test_the_package_speaks_of_no_place_of_its_own(root):
     """No absolute path, no host of a registry."""
-    for path in [*root.glob("*.*"), *(p for d in ("src", "scripts", "rules", "papers", "scales", "envs") for p in (root / d).rglob("*"))]:
+    for path in [
+        *root.glob("*.*"),
+        *(p for d in ("src", "scripts", "rules", "papers", "scales", "envs") for p in (root / d).rglob("*")),
+    ]:
         if path.suffix in {".py", ".smk", ".yaml", ".md", ".toml", ".txt"}:
             text = path.read_text()
             assert not re.search(r"(?<![\w.])/(work|home|root|tmp)/", text), path

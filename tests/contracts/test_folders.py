@@ -1,4 +1,4 @@
-"""What every file of the five folders owes, whatever it is called. A new file is under test the moment it has a name."""
+"""What every file of the five folders owes, whatever it is called. A new file is under test as soon as it is there."""
 
 import importlib
 import inspect
@@ -47,10 +47,12 @@ def test_the_signature_read_off_the_source_is_the_real_one(folder):
     for name in signatures.names(folder):
         for function in signatures.FUNCTIONS[folder]:
             read = signatures.signature(folder, name, function)
-            real = [p for p in inspect.signature(getattr(module(folder, name), function)).parameters.values()]
+            real = list(inspect.signature(getattr(module(folder, name), function)).parameters.values())
             assert read.positional == tuple(p.name for p in real if p.kind is not p.KEYWORD_ONLY)
             assert tuple(read.options) == tuple(p.name for p in real if p.kind is p.KEYWORD_ONLY)
-            assert all(p.default is not p.empty for p in real if p.kind is p.KEYWORD_ONLY), "hyperparameters have defaults"
+            assert all(p.default is not p.empty for p in real if p.kind is p.KEYWORD_ONLY), (
+                "hyperparameters have defaults"
+            )
             assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in real)
 
 
@@ -67,7 +69,11 @@ def test_every_module_says_what_it_is_and_explains_each_hyperparameter(folder):
 
 # --- datasets ---------------------------------------------------------------------------------------------------------
 
-TINY = {"synthetic": {"count": 60, "size": 32}, "brain_mri": {"count": 60, "native": 48}, "folder": {"count": 60, "native": 48}}
+TINY = {
+    "synthetic": {"count": 60, "size": 32},
+    "brain_mri": {"count": 60, "native": 48},
+    "folder": {"count": 60, "native": 48},
+}
 PREPARED = {"brain_mri": {"size": 32}, "folder": {"size": 32, "baseline": "healthy"}}
 
 
@@ -178,7 +184,9 @@ def hooks(network):
 def explained(name, images, networks, folder, seed=0):
     attribute = module("attribution", name).attribute
     settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2}
-    return explaining.explain(attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings)
+    return explaining.explain(
+        attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings
+    )
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -216,7 +224,9 @@ def test_a_map_depends_on_image_and_seed_not_on_its_batch(name, tmp_path):
     assert close.mean() > 0.99
 
 
-@pytest.mark.parametrize("name", [n for n in signatures.names("attribution") if signatures.signature("attribution", n).roles])
+@pytest.mark.parametrize(
+    "name", [n for n in signatures.names("attribution") if signatures.signature("attribution", n).roles]
+)
 def test_a_method_that_fails_leaves_no_hook_and_no_mode_behind(name, tmp_path):
     class Failing(nn.Module):
         def forward(self, x):

@@ -22,7 +22,14 @@ def dataset(tmp_path):
     labels = np.arange(24) % 2
     split = np.repeat(["train", "validation", "test"], [16, 4, 4])
     explain = (split == "test") & (labels == 1)
-    columns = {"sample": range(24), "label": labels, "split": split, "explain": explain, "has_truth": True, "subtype": "A"}
+    columns = {
+        "sample": range(24),
+        "label": labels,
+        "split": split,
+        "explain": explain,
+        "has_truth": True,
+        "subtype": "A",
+    }
     io.save_table(folder / "index.parquet", pd.DataFrame(columns))
     return folder
 

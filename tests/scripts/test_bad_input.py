@@ -54,7 +54,9 @@ def test_an_empty_class_folder(script, raw, tmp_path):
 
 
 def test_a_baseline_that_is_not_there(script, raw, tmp_path):
-    answer = script("fetch", "folder", "--baseline", "helthy", "--raw", raw, "--manifest", tmp_path / "out/manifest.csv")
+    answer = script(
+        "fetch", "folder", "--baseline", "helthy", "--raw", raw, "--manifest", tmp_path / "out/manifest.csv"
+    )
     assert_refused(answer, "helthy", "did you mean 'healthy'?")
 
 
@@ -111,7 +113,9 @@ def test_an_image_with_nan(script, tmp_path):
     for label in ("healthy", "diseased"):
         (raw / label).mkdir(parents=True)
         for number in range(6):
-            np.save(raw / label / f"{number}.npy", np.random.default_rng(number).uniform(size=(20, 24)).astype(np.float32))
+            np.save(
+                raw / label / f"{number}.npy", np.random.default_rng(number).uniform(size=(20, 24)).astype(np.float32)
+            )
     broken = np.zeros((20, 24), np.float32)
     broken[3, 4] = np.nan
     np.save(raw / "diseased" / "9.npy", broken)
@@ -163,7 +167,9 @@ def test_weights_that_are_missing_or_torn(script, dataset, networks, tmp_path):
 def test_maps_of_another_number_of_images(script, dataset, tmp_path):
     io.save_array(tmp_path / "maps.npy", np.zeros((5, 1, 16, 24), np.float32))
     data = ("--images", dataset / "images.npy", "--index", dataset / "index.parquet", "--truth", dataset / "truth.npy")
-    answer = script("evaluate", "ncc", *data, "--maps", tmp_path / "maps.npy", "--scores", tmp_path / "out/scores.parquet")
+    answer = script(
+        "evaluate", "ncc", *data, "--maps", tmp_path / "maps.npy", "--scores", tmp_path / "out/scores.parquet"
+    )
     assert_refused(answer, "maps.npy", "5 maps for 2 explained samples")
     assert not files(tmp_path / "out")
 
@@ -209,5 +215,3 @@ def test_a_misspelt_configuration_ends_before_the_first_job(root, tmp_path, old,
         assert word in run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr
     assert not (folder / "results").exists()
-
-

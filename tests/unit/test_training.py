@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from evidence import io, resuming, training
 from evidence.errors import BadInput
 
-SLOW = "--steps 30 --width 2 --batch 4 --critic_steps 2 --burst 2 --burst_every 0 --average 0.9 --validate_batches 1".split()
+SLOW = "--steps 30 --width 2 --batch 4 --critic_steps 2 --burst 2 --average 0.9 --validate_batches 1".split()
 
 
 @pytest.fixture
@@ -69,7 +69,10 @@ def interrupted(dataset, root, name, number):
     """Send a signal to a training that has saved a state, and say what it left."""
     out = dataset / name
     with subprocess.Popen(
-        **train(dataset, out, *SLOW, EVIDENCE_SAVE_SECONDS="0"), cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        **train(dataset, out, *SLOW, EVIDENCE_SAVE_SECONDS="0"),
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as process:
         until = time.monotonic() + 120
         while not (out / "state.pt").exists() and process.poll() is None and time.monotonic() < until:

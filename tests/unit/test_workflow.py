@@ -30,7 +30,11 @@ def refusal(config, root) -> str:
         (("models", "vagn"), {}, ["models.vagn", "'vagn'", "did you mean 'vagan'?"]),
         (("models", "mine"), {"kind": "clasifier"}, ["models.mine", "'clasifier'", "did you mean 'classifier'?"]),
         (("methods", "cam", "needs"), {"clasifier": "classifier"}, ["methods.cam.needs", "did you mean 'classifier'?"]),
-        (("methods", "cam", "needs"), {"classifier": "cam_clasifier"}, ["methods.cam", "did you mean 'cam_classifier'?"]),
+        (
+            ("methods", "cam", "needs"),
+            {"classifier": "cam_clasifier"},
+            ["methods.cam", "did you mean 'cam_classifier'?"],
+        ),
         (("methods", "cam", "needs"), {}, ["methods.cam", "'classifier'", "needs"]),
         (("methods", "cam", "lable"), 1, ["methods.cam", "did you mean 'label'?"]),
         (("metrics", "auc", "needs"), {}, ["metrics.auc", "'classifier'"]),
@@ -99,8 +103,8 @@ def test_each_function_of_a_dataset_gets_the_settings_it_takes(config, root):
 def test_weights_are_given_by_role_and_network(config, root):
     plan = Plan(config, root)
     path = "results/quick/synthetic/models/vagan/seed4/weights.safetensors"
-    assert plan.weights("methods", "vagan_average", "synthetic", 4) == [path]
-    assert plan.given("methods", "vagan_average", "synthetic", 4) == f"--generator '{path}#average'"
+    assert plan.weights("methods", "vagan", "synthetic", 4) == [path]
+    assert plan.given("methods", "vagan", "synthetic", 4) == f"--generator '{path}#average'"
 
 
 def test_code_follows_imports_through_modules_and_stops_at_siblings(config, root):
@@ -118,7 +122,9 @@ def test_imports_know_every_form(tmp_path):
         (package / f"{name}.py").write_text("x = 1\n")
     (package / "__init__.py").write_text("")
     source = tmp_path / "source.py"
-    source.write_text("import os\nimport evidence.a\nfrom evidence import b\n\ndef f():\n    from evidence.sub.d import x\n")
+    source.write_text(
+        "import os\nimport evidence.a\nfrom evidence import b\n\ndef f():\n    from evidence.sub.d import x\n"
+    )
     found = {str(path) for path in imports(source, tmp_path)}
     assert found == {f"src/evidence/{name}.py" for name in ("a", "b", "sub/__init__", "sub/d")}
 

@@ -76,7 +76,12 @@ def test_an_edited_method_makes_its_maps_its_scores_and_what_shows_them(dry, edi
 def test_an_edited_model_trains_it_and_what_needs_it(dry, edit):
     edit("src/evidence/models/vagan.py", new="\nUNUSED = 1\n")
     found = dry().outputs
-    assert {weights("vagan"), weights("vagan", COHORT), maps("vagan"), maps("vagan_average"), scores("ncc/vagan")} <= found
+    assert {
+        weights("vagan"),
+        weights("vagan", COHORT),
+        maps("vagan"),
+        scores("ncc/vagan"),
+    } <= found
     assert not {path for path in found if "classifier" in path or "/data/" in path or "random" in path}
 
 
@@ -147,7 +152,9 @@ def test_threads_memory_run_time_and_log_folder_mean_nothing(dry, edit):
 
 
 def test_the_environment_means_nothing(dry):
-    assert dry(EVIDENCE_DEVICE="cpu", EVIDENCE_PRECISION="bfloat16", EVIDENCE_SAVE_SECONDS="5", OMP_NUM_THREADS="1").nothing
+    assert dry(
+        EVIDENCE_DEVICE="cpu", EVIDENCE_PRECISION="bfloat16", EVIDENCE_SAVE_SECONDS="5", OMP_NUM_THREADS="1"
+    ).nothing
 
 
 def test_a_new_seed_makes_that_seed(dry, edit):
@@ -158,9 +165,17 @@ def test_a_new_seed_makes_that_seed(dry, edit):
 
 
 def test_a_new_row_makes_that_method_and_that_table(dry, edit):
-    edit("config.yaml", "  intensity: {}", "  intensity: {}\n  vagan_raw: {kind: vagan, map: raw, needs: {generator: vagan}}")
+    edit(
+        "config.yaml",
+        "  intensity: {}",
+        "  intensity: {}\n  vagan_raw: {kind: vagan, map: raw, needs: {generator: vagan}}",
+    )
     assert dry().nothing, "an entry that no page asks for is not made"
-    edit("papers/baumgartner2018.yaml", "        Gradient: gradient\n", "        Gradient: gradient\n        Raw: vagan_raw\n")
+    edit(
+        "papers/baumgartner2018.yaml",
+        "        Gradient: gradient\n",
+        "        Gradient: gradient\n        Raw: vagan_raw\n",
+    )
     assert dry().outputs == {maps("vagan_raw"), scores("ncc/vagan_raw"), table("table1"), PAGE}
 
 
@@ -198,7 +213,9 @@ try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit:
     pass
-print(*(getattr(m, "__file__", None) or "" for name, m in sys.modules.items() if name.split(".")[0] == "evidence"), sep="\\n")
+for name, module in sys.modules.items():
+    if name.split(".")[0] == "evidence":
+        print(getattr(module, "__file__", None))
 """
 
 
@@ -216,7 +233,7 @@ print(*(getattr(m, "__file__", None) or "" for name, m in sys.modules.items() if
     ],
 )
 def test_a_job_depends_on_all_that_it_imports(root, name, folder, kind):
-    """What a script really loads is among the sources of its job; only the networks in weights are found at run time."""
+    """What a script really loads is among its job's sources; only the networks in weights are found at run time."""
     plan = Plan(yaml.safe_load((root / "config.yaml").read_text()), root)
     program = PROGRAM.format(argv=[f"scripts/{name}.py", *([kind] if kind else []), "--help"])
     environment = {**os.environ, "PYTHONPATH": str(root / "src")}

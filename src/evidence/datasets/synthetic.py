@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from evidence.datasets import Part
+from evidence.errors import BadInput
 from evidence.io import Units, load_array, load_table, save_array, save_table
 from evidence.seeds import rng
 
@@ -57,7 +58,7 @@ class Geometry:
 
 def fetch(raw: Path) -> Units:
     """There is nothing to fetch: the dataset is made."""
-    raise FileNotFoundError("the synthetic dataset is made, not fetched; give it the source 'phantom'")
+    raise BadInput("the synthetic dataset is made, not fetched; give it source: generated")
 
 
 def simulate(folder: Path, *, count: int = 10_000, size: int = 112, seed: int = 42, jitter: bool = True) -> Units:
@@ -66,12 +67,12 @@ def simulate(folder: Path, *, count: int = 10_000, size: int = 112, seed: int = 
     Args:
         folder: where the raw chunks go: images and effects before scaling, and a table of labels.
         count: number of images, a multiple of four.
-        size: side of an image in pixels, a multiple of 16.
+        size: side of an image in pixels, a multiple of 8.
         seed: of the images.
         jitter: whether the second square moves.
     """
-    if count % 4 or size % 16:
-        raise ValueError(f"count has to be a multiple of 4 and size one of 16, not {count} and {size}")
+    if count % 4 or size % 8:
+        raise BadInput(f"count has to be a multiple of 4 and size one of 8, not {count} and {size}")
     subtypes = ["A"] * (count // 4) + ["B"] * (count // 4) + [""] * (count // 2)
     units = {}
     for start in range(0, count, CHUNK):

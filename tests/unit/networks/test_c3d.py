@@ -208,9 +208,9 @@ def test_a_head_that_does_not_exist_is_refused():
 
 
 def seen(layers, size, unit):
-    """First and last pixel along each axis that a unit depends on, and how many it has along each axis.
+    """First and last pixel along each axis that a unit depends on, and how many units there are along each axis.
 
-    With positive weights every ReLU is linear; a mean instead of each maximum lets all pixels of a pool have their part.
+    With positive weights every ReLU is linear; with means for maxima all pixels of a pool have their part.
     """
     linear = []
     for layer in layers.modules():
