@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     args = call.files
     histories: dict[str, list] = {}
     for word in args.histories:
-        heading, path = word.split("=", 1)
+        ((heading, path),) = cli.pairs([word]).items()
         histories.setdefault(heading, []).append(io.load_table(path))
     given = {
         "images": lambda: io.load_array(args.images),

@@ -82,12 +82,18 @@ def run(main: Callable[[], Any]) -> None:
     try:
         main()
     except BadInput as error:
-        sys.exit(f"error: {error}")
+        sys.exit("error: " + " ".join(line.strip() for line in str(error).splitlines()))
 
 
 def pairs(words: list[str] | None) -> dict[str, str]:
     """``LABEL=PATH`` words as a mapping."""
-    return dict(word.split("=", 1) for word in words or [])
+    found = {}
+    for word in words or []:
+        label, sign, path = word.rpartition("=")  # a heading may well have one, "λ = 10"
+        if not sign:
+            raise BadInput(f"{word!r} has to be LABEL=PATH")
+        found[label] = path
+    return found
 
 
 def _listing(folder: str, description: str) -> ArgumentParser:

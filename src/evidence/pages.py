@@ -51,23 +51,13 @@ def load(path: str) -> dict[str, Any]:
         raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     _known(path, paper, {"title", "reference", "tables", "figures", "notes"})
     for kind, keys, needed in (("tables", TABLE_KEYS, {"rows"}), ("figures", FIGURE_KEYS, {"kind", "dataset"})):
-        paper.setdefault(kind, {})
+        paper[kind] = _mapping(f"{path}: {kind}", paper.get(kind) or {})
         for name, entry in paper[kind].items():
             _known(f"{path}: {kind}.{name}", entry, keys)
             if missing := needed - set(entry):
                 raise BadInput(f"{path}: {kind}.{name} lacks {', '.join(sorted(missing))}")
     for name, table in paper["tables"].items():
-        for axis in (*table["rows"], *table.get("columns", {}), *table.get("fixed", {})):
-            if axis not in AXES:
-                raise BadInput(f"{path}: tables.{name} has an axis {axis!r}; {near(axis, AXES)}")
-        _known(f"{path}: tables.{name}.cell", table.get("cell", {}), set(CELL))
-        rows, columns = ({getattr(cell, which) for cell in cells(table)} for which in ("row", "column"))
-        for row in (*table.get("published", {}), *table.get("floors", ())):
-            if row not in rows:
-                raise BadInput(f"{path}: tables.{name} has no row {row!r}; {near(row, rows)}")
-        for column in itertools.chain(*table.get("published", {}).values()):
-            if column not in columns:
-                raise BadInput(f"{path}: tables.{name} has no column {column!r}; {near(column, columns)}")
+        _check_table(f"{path}: tables.{name}", table)
     return paper
 
 
@@ -94,9 +84,32 @@ def _combinations(axes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple
         yield headings, {axis: axes[axis][heading] for axis, heading in zip(axes, headings, strict=True)}
 
 
-def _known(where: str, entry: Mapping[str, Any], keys: set[str]) -> None:
+def _check_table(where: str, table: Mapping[str, Any]) -> None:
+    for axes in ("rows", "columns", "fixed"):
+        for axis, headings in _mapping(f"{where}.{axes}", table.get(axes, {})).items():
+            if axis not in AXES:
+                raise BadInput(f"{where} has an axis {axis!r}; {near(str(axis), AXES)}")
+            if axes != "fixed":
+                _mapping(f"{where}.{axes}.{axis}", headings)
+    _known(f"{where}.cell", table.get("cell", {}), set(CELL))
+    rows, columns = ({getattr(cell, which) for cell in cells(table)} for which in ("row", "column"))
+    published = _mapping(f"{where}.published", table.get("published", {}))
+    for row in (*published, *table.get("floors", ())):
+        if row not in rows:
+            raise BadInput(f"{where} has no row {row!r}; {near(str(row), rows)}")
+    for row, numbers in published.items():
+        for column in _mapping(f"{where}.published.{row}", numbers):
+            if column not in columns:
+                raise BadInput(f"{where} has no column {column!r}; {near(str(column), columns)}")
+
+
+def _mapping(where: str, entry: Any) -> Mapping[str, Any]:
     if not isinstance(entry, Mapping):
-        raise BadInput(f"{where} must be a mapping with some of {', '.join(sorted(keys))}, not {entry!r}")
-    for key in entry:
+        raise BadInput(f"{where} must be a mapping, not {entry!r}")
+    return entry
+
+
+def _known(where: str, entry: Any, keys: set[str]) -> None:
+    for key in _mapping(where, entry):
         if key not in keys:
             raise BadInput(f"{where} has an unknown key {key!r}; {near(str(key), keys)}")

@@ -75,8 +75,7 @@ class Samples:
     def take(self, rows: np.ndarray) -> Tensor:
         """Some images on the device, in its layout."""
         if self.resident is not None:
-            chosen = self.resident[torch.from_numpy(rows).to(self.resident.device)]
-            return chosen.contiguous(memory_format=machine.memory_format(chosen.dim() - 2))
+            return machine.laid_out(self.resident[torch.from_numpy(rows).to(self.resident.device)])
         return machine.to_device(torch.from_numpy(self.images[rows].astype(np.float32)))
 
 

@@ -36,14 +36,14 @@ def facts(path: Path | str) -> dict[str, str]:
 
 
 def load(reference: Path | str, role: str = "") -> Network:
-    """The network ``path#name``; without a name the one called like its role, or the only one there is."""
+    """The network ``path#name``; without a name the one called like its role; without a role the only one there is."""
     path, _, name = str(reference).partition("#")
     with _opened(path) as file:
         described = _described(file)
         if not described:
             raise BadInput(f"{path} does not say which networks it holds; only weights made by train.py can be loaded")
         if not name:
-            name = role if role in described else next(iter(described)) if len(described) == 1 else role
+            name = role or (next(iter(described)) if len(described) == 1 else "")
         if name not in described:
             raise BadInput(f"{path} has no network {name!r}; {near(name, described)}; name one with {path}#NAME")
         prefix = f"{name}."

@@ -140,8 +140,13 @@ class Plan:
         return [f"{self.results}/{dataset}/data/parts/{i}of{n}.npz" for i in range(n)]
 
     def shell_prefix(self) -> str:
-        """What stands before every job's command; Snakemake does not count it as a change."""
-        exports = {"PYTHONPATH": str((self.root / "src").resolve()), **self.environment()}
+        """What stands before every job's command; Snakemake does not count it as a change.
+
+        OpenMP's threads wait awake for a moment only, unless the user says otherwise: where others use the machine too,
+        threads that spin at every barrier make a training several times slower.
+        """
+        spin = os.environ.get("GOMP_SPINCOUNT", "1000")
+        exports = {"PYTHONPATH": str((self.root / "src").resolve()), "GOMP_SPINCOUNT": spin, **self.environment()}
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())
         return f"set -euo pipefail; export {words}; "
 

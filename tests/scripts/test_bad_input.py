@@ -199,7 +199,7 @@ def test_a_hyperparameter_that_is_not_there_is_refused_by_the_script_too(script,
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("    steps: 150", "    stepz: 150", ["models.vagan", "'stepz'", "did you mean 'steps'?"]),
+        ("    steps: 160", "    stepz: 160", ["models.vagan", "'stepz'", "did you mean 'steps'?"]),
         ("papers: [", "paperz: [x]\npapers: [", ["'paperz'", "did you mean 'papers'?"]),
         ("{needs: {classifier: cam_classifier}}", "{needs: {classifier: cam}}", ["cam", "models"]),
     ],

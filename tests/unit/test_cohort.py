@@ -21,12 +21,12 @@ def released():
 def test_the_released_split_has_its_numbers(released):
     assert released["split"].value_counts().to_dict() == {"train": 6400, "test": 2000, "validation": 1600}
     counts = released.groupby(["split", "label"]).size()
-    assert counts.to_dict() == {(split, label): n for split, n in zip(cohort.SPLITS, (3200, 800, 1000), strict=True) for label in (0, 1)}
+    assert counts.to_dict() == {
+        (split, label): n for split, n in zip(cohort.SPLITS, (3200, 800, 1000), strict=True) for label in (0, 1)
+    }
 
 
-@pytest.mark.parametrize(
-    ("split", "a", "b"), [("train", 1615, 1585), ("validation", 377, 423), ("test", 508, 492)]
-)
+@pytest.mark.parametrize(("split", "a", "b"), [("train", 1615, 1585), ("validation", 377, 423), ("test", 508, 492)])
 def test_subtypes_fall_as_in_the_release(released, split, a, b):
     chosen = released[released["split"] == split]
     assert [(chosen["subtype"] == subtype).sum() for subtype in "AB"] == [a, b]
@@ -80,7 +80,8 @@ def test_shares_and_seed_are_followed():
 
 
 @pytest.mark.parametrize(
-    ("labels", "counts"), [([0, 0, 0, 0, 0, 1], "{0: 5, 1: 1}"), ([0, 1], "{0: 1, 1: 1}"), ([0, 0, 1, 1], "{0: 2, 1: 2}")]
+    ("labels", "counts"),
+    [([0, 0, 0, 0, 0, 1], "{0: 5, 1: 1}"), ([0, 1], "{0: 1, 1: 1}"), ([0, 0, 1, 1], "{0: 2, 1: 2}")],
 )
 def test_too_few_subjects_are_refused_with_their_numbers(labels, counts):
     index = pd.DataFrame({"subject": [f"s{n}" for n in range(len(labels))], "label": labels})
@@ -140,4 +141,9 @@ def test_or_some_of_them_drawn_by_seed(index):
 def test_the_settings_are_the_arguments_they_stand_for():
     settings = {name: p.default for name, p in inspect.signature(cohort.settings).parameters.items()}
     split = {name: p.default for name, p in inspect.signature(cohort.split).parameters.items()}
-    assert settings == {"split_seed": split["seed"], "test": split["test"], "validation": split["validation"], "explain": 0}
+    assert settings == {
+        "split_seed": split["seed"],
+        "test": split["test"],
+        "validation": split["validation"],
+        "explain": 0,
+    }

@@ -114,7 +114,9 @@ def test_images_of_two_shapes_are_refused_by_both_names(packed, name, change):
 def test_an_image_that_is_not_finite_is_refused_by_its_unit(value):
     part = part_of(3)
     part.images[1, 0, 2, 3] = value
-    with pytest.raises(BadInput, match="patient 7: the image holds NaN or infinite values; repair the file or remove it"):
+    with pytest.raises(
+        BadInput, match="patient 7: the image holds NaN or infinite values; repair the file or remove it"
+    ):
         parts.check(part, "patient 7")
 
 
@@ -123,7 +125,9 @@ def test_images_of_another_type_or_without_channels_are_refused():
     for wrong in (part.images.astype(np.float64), part.images[:, 0]):
         with pytest.raises(BadInput) as refusal:
             parts.check(Part(wrong, None, part.index), "patient 7")
-        message = f"patient 7: prepared images must be float32 (sample, channel, *space), not {wrong.dtype} {wrong.shape}"
+        message = (
+            f"patient 7: prepared images must be float32 (sample, channel, *space), not {wrong.dtype} {wrong.shape}"
+        )
         assert str(refusal.value) == message
 
 
@@ -147,7 +151,9 @@ def test_a_part_that_is_cut_off_is_refused_by_its_name(tmp_path, keep):
     parts.save(path, part_of(3))
     path.write_bytes(path.read_bytes()[:keep])
     for read in (parts.load_index, lambda p: parts.pack([p], np.arange(3), tmp_path / "i.npy", tmp_path / "t.npy")):
-        with pytest.raises(BadInput, match="3of7.npz is not a whole part of a dataset .*; delete it and prepare it again"):
+        with pytest.raises(
+            BadInput, match="3of7.npz is not a whole part of a dataset .*; delete it and prepare it again"
+        ):
             read(path)
     assert list(tmp_path.iterdir()) == [path], "and nothing half-written stays behind"
 

@@ -48,7 +48,8 @@ def test_the_rate_counts_from_where_a_run_was_resumed(clock):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0:00:00"), (59.6, "0:01:00"), (3599.0, "0:59:59"), (90_061.0, "25:01:01"), (float("inf"), "?")]
+    ("seconds", "text"),
+    [(0.0, "0:00:00"), (59.6, "0:01:00"), (3599.0, "0:59:59"), (90_061.0, "25:01:01"), (float("inf"), "?")],
 )
 def test_a_clock_for_people(seconds, text):
     assert progress._clock(seconds) == text

@@ -26,7 +26,16 @@ def test_streams_have_63_bits_and_use_all_of_them():
 
 
 def test_seed_purpose_and_place_all_count():
-    words = [(0,), (1,), (0, "order"), (0, "step"), (0, "order", 1), (0, "order", 11), (0, "order", 1, 1), (1, "order", 1)]
+    words = [
+        (0,),
+        (1,),
+        (0, "order"),
+        (0, "step"),
+        (0, "order", 1),
+        (0, "order", 11),
+        (0, "order", 1, 1),
+        (1, "order", 1),
+    ]
     assert len({stream(*word) for word in words}) == len(words)
 
 
@@ -36,7 +45,9 @@ def test_a_stream_is_the_same_in_every_process():
     found = []
     for salt in "12":
         environment = {**os.environ, "PYTHONHASHSEED": salt, "PYTHONPATH": os.pathsep.join(sys.path)}
-        found.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split())
+        found.append(
+            subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        )
     assert found[0][1] != found[1][1]
     assert {int(one) for one, _ in found} == {stream(3, "order", 7)}
 

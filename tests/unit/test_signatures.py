@@ -64,7 +64,9 @@ def test_a_module_without_its_function_is_refused(folder):
 
 
 def test_a_default_that_is_no_literal_is_not_known_and_nothing_is_executed(folder):
-    folder("import nothing_there\n\ndef score(maps, oracle, *, a, b=-2.5, c=(1, 'x'), d=nothing_there.x, e=1_000): 1 / 0\n")
+    folder(
+        "import nothing_there\n\ndef score(maps, oracle, *, a, b=-2.5, c=(1, 'x'), d=nothing_there.x, e=1_000): 1 / 0\n"
+    )
     read = signatures.signature("metrics", "new")
     assert read.positional == ("maps", "oracle")
     assert read.roles == ("oracle",)
@@ -75,9 +77,11 @@ def test_a_default_that_is_no_literal_is_not_known_and_nothing_is_executed(folde
 def test_reading_imports_nothing_of_what_it_reads():
     """So that a dry run is quick and one broken dependency breaks one method."""
     program = (
-        "import sys; sys.path = sys.argv[1:]; from evidence import signatures\n"
-        "found = [signatures.signature(f, n, g) for f, gs in signatures.FUNCTIONS.items() for n in signatures.names(f) for g in gs]\n"
+        "import sys; sys.path = sys.argv[1:]; from evidence.signatures import FUNCTIONS, names, signature\n"
+        "found = [signature(f, n, g) for f, gs in FUNCTIONS.items() for n in names(f) for g in gs]\n"
         "print(len(found), *[name for name in ('torch', 'numpy', 'yaml', 'evidence.models') if name in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", program, *sys.path], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        [sys.executable, "-c", program, *sys.path], capture_output=True, text=True, check=True
+    ).stdout
     assert found.split() == [str(sum(len(signatures.FUNCTIONS[folder]) for folder, _ in MODULES))]

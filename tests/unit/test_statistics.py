@@ -79,13 +79,13 @@ def test_a_map_with_nan_has_no_correlation(maps):
 
 @pytest.fixture(scope="module")
 def data():
-    """Images in [-1, 1], the same with the squares taken out at the same scale, the height of each square, the truth."""
+    """Images in [-1, 1], the same with the squares taken out at the same scale, and the truth."""
     drawn = [synthetic.draw(n, "AB"[n % 2], SIZE, 7) for n in range(COUNT)]
     raw, effects = (np.stack(arrays)[:, None] for arrays in zip(*drawn, strict=True))
     low, high = raw.min((1, 2, 3), keepdims=True), raw.max((1, 2, 3), keepdims=True)
     images, truth = (raw - low) / (high - low) * 2 - 1, (effects > 0).astype(np.uint8)
     height = 2 * synthetic.EFFECT / (high - low)
-    return {"x": images, "ideal": images - height * truth, "height": height, "truth": truth}
+    return {"x": images, "ideal": images - height * truth, "truth": truth}
 
 
 def stretched(images):
@@ -168,7 +168,7 @@ def test_calibration(scores, what):
 
 @pytest.mark.parametrize("what", SPREADS)
 def test_spread_of_the_calibration(scores, what):
-    """A deviation has a standard error of s √(1/2n) where scores are normal; skewed ones have more: it is bootstrapped."""
+    """The standard error of a deviation is bootstrapped: s √(1/2n) is that of normal scores, and these are skewed."""
     random, found = np.random.default_rng(0), scores[what]
     error = np.std([random.choice(found, COUNT).std() for _ in range(200)]) * (1 + COUNT / 1000) ** 0.5
     assert found.std() == pytest.approx(SPREADS[what], abs=4 * error + 0.0005)

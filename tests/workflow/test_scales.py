@@ -109,6 +109,8 @@ def test_a_page_says_scale_data_commit_machine_and_what_departs(made):
 
 
 def test_nothing_half_written_and_no_state_is_left(made):
-    left = [path for path in (made / "results").rglob("*") if path.name.startswith((".", "state")) and path.name != ".lock"]
+    left = [
+        path for path in (made / "results").rglob("*") if path.name.startswith((".", "state")) and path.name != ".lock"
+    ]
     assert not left
     assert not list((made / "results").rglob("parts/*")), "parts are temporary"

@@ -7,8 +7,8 @@ Contract of a module in this folder, found by its name:
 - ``images`` are float32 tensors (batch, channel, *space) on the device that the networks are on. A method that draws
   random numbers also asks for ``streams``, a list with one integer seed an image, so that a map does not depend on the
   batch it was made in.
-- Every other positional parameter is a network, by the role it plays (``classifier``, ``generator``). Networks arrive in
-  evaluation mode with frozen weights, and leave as they came: no hook, no gradient, no mode stays behind.
+- Every other positional parameter is a network, by the role it plays (``classifier``, ``generator``). Networks arrive
+  in evaluation mode with frozen weights, and leave as they came: no hook, no gradient, no mode stays behind.
 - Maps are float32 (batch, 1, *space), oriented so that evidence for the class of interest is positive, after the
   convention that the paper scores (absolute value, positive part, signed).
 - ``columns`` are what the method measures of itself: name → one number an image, tensors of any precision.

@@ -58,12 +58,12 @@ def chosen(groups: np.ndarray | None, wanted: tuple[str, ...], count: int, total
     if groups is None:
         return list(range(min(count, total)))
     waiting = {group: list(np.flatnonzero(groups == group)) for group in sorted(set(groups))}
-    there = {f"{len(members)} of {group!r}" for group, members in waiting.items()}
+    there = ", ".join(f"{len(members)} of {str(group)!r}" for group, members in waiting.items())
     rows = []
     for group in wanted or sorted(waiting) * count:
         if wanted and not waiting.get(group):
             asked = f"groups: {wanted.count(group)} explained images of {group!r} are asked for"
-            raise BadInput(f"{asked}; there is: {', '.join(sorted(there)) or 'nothing'}")
+            raise BadInput(f"{asked}; there is: {there or 'nothing'}")
         if waiting[group] and (wanted or len(rows) < min(count, total)):
             rows.append(int(waiting[group].pop(0)))
     return rows

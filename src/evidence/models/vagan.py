@@ -98,8 +98,9 @@ class Learner(training.Learner):
 
     @property
     def networks(self) -> dict[str, Network]:
+        best = {"best": self.best} if self.best_loss > float("-inf") else {}  # none in a training too short for one
         average = {"average": self.average} if self.average is not None else {}
-        return {"generator": self.generator, "critic": self.critic, "best": self.best, **average}
+        return {"generator": self.generator, "critic": self.critic, **best, **average}
 
     def critic_updates(self, i: int) -> int:
         """Critic updates before generator update i: many at first and now and then, to keep it near its optimum."""
@@ -121,13 +122,15 @@ class Learner(training.Learner):
         return {**critic_terms, **generator_terms}
 
     def update(self, name: str, terms, batches: Iterator[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-        """One Adam update of one network on the mean of ``accumulate`` batches."""
+        """One Adam update of one network on the mean of ``accumulate`` batches; returns the mean of each term."""
         self.optimisers[name].zero_grad(set_to_none=True)
+        means: dict[str, Tensor] = {}
         for _ in range(self.accumulate):
-            losses = terms(*next(batches))
-            (sum(losses.values()) / self.accumulate).backward()
+            losses = {key: value / self.accumulate for key, value in terms(*next(batches)).items()}
+            sum(losses.values()).backward()
+            means = {key: means.get(key, 0) + value.detach() for key, value in losses.items()}
         self.optimisers[name].step()
-        return {key: value.detach() for key, value in losses.items()}
+        return means
 
     def heal(self, generator: MapGenerator, images: Tensor) -> Tensor:
         with machine.autocast():

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from evidence.attribution.cam import MODE, attribute
+from evidence.errors import BadInput
 from evidence.networks.blocks import pool
 from evidence.networks.c3d import Classifier, class_activation
 
@@ -95,7 +96,7 @@ def test_an_image_does_not_see_its_batch(classifier, images, same):
 
 
 def test_other_heads_are_refused(kind, classifier_of, images):
-    with pytest.raises(TypeError, match="head='cam'"):
+    with pytest.raises(BadInput, match="head='cam'"):
         attribute(images, classifier_of(kind, "dense").eval())
 
 

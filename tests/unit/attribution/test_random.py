@@ -1,5 +1,6 @@
 """White noise: its distribution, and what it depends on."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -40,10 +41,18 @@ def test_different_streams_are_different_noise():
     assert len(torch.unique(maps.flatten(1), dim=0)) == 1000
 
 
-def test_the_ambient_generator_is_left_alone(images):
-    state = torch.get_rng_state()
+def test_every_bit_of_a_stream_counts():
+    """Streams have 63 bits. Torch's own generator would take 32 of them."""
+    streams = [5, *(5 ^ 1 << bit for bit in range(63))]
+    maps = attribute(torch.zeros(64, 1, 4, 5), streams)
+    assert len(torch.unique(maps.flatten(1), dim=0)) == 64
+
+
+def test_the_ambient_generators_are_left_alone(images):
+    state, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()
     attribute(images, [1, 2, 3])
     assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numbers)
 
 
 def test_there_has_to_be_a_stream_for_each_image(images):

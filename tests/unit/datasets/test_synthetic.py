@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evidence.datasets import synthetic
+from evidence.errors import BadInput
 from evidence.io import load_array
 
 COUNT = 300  # a quarter A, a quarter B, half class 0
@@ -146,7 +147,7 @@ def test_many_images_go_in_chunks(tmp_path):
 def test_refusals(tmp_path, wrong):
     with pytest.raises(ValueError, match="multiple of 4"):
         synthetic.simulate(tmp_path, **wrong)
-    with pytest.raises(FileNotFoundError, match="made, not fetched"):
+    with pytest.raises(BadInput, match="made, not fetched"):
         synthetic.fetch(tmp_path)
 
 

@@ -92,6 +92,7 @@ def test_a_step_follows_the_gradient_of_the_cross_entropy(size, head):
     before = copy.deepcopy(learner.network).train()
     expected = cross_entropy(before(images), labels)
     expected.backward()
+    learner.network.eval()  # as a validation leaves it
     found = learner.step(iter([(images, labels)]), 0)
     torch.testing.assert_close(found["cross_entropy"].double(), expected.detach(), rtol=1e-6, atol=0)
     for old, new in zip(before.parameters(), learner.network.parameters(), strict=True):

@@ -351,12 +351,16 @@ def test_the_moving_average_is_that_of_the_formula_running_statistics_included(l
 
 
 def test_networks_are_saved_under_the_names_of_the_paper():
-    plain = Learner((1, 16, 24), width=1).networks
-    assert list(plain) == ["generator", "critic", "best"]
-    assert list(Learner((1, 16, 24), width=1, average=0.9).networks) == [*plain, "average"]
-    assert plain["best"] is not plain["generator"]
+    learner = Learner((1, 16, 24), width=1)
+    assert list(learner.networks) == ["generator", "critic"], "nothing is the best before anything was compared"
+    assert list(Learner((1, 16, 24), width=1, average=0.9).networks) == ["generator", "critic", "average"]
+    learner.best_loss.fill_(-3.0)
+    assert list(learner.networks) == ["generator", "critic", "best"]
+    assert learner.networks["best"] is not learner.networks["generator"]
     options = {"channels": 3, "width": 2, "spatial_dims": 3}
-    volumes = Learner((3, 16, 8, 24), width=2, tanh=False, initial="zero", average=0.5).networks
+    learner = Learner((3, 16, 8, 24), width=2, tanh=False, initial="zero", average=0.5)
+    learner.best_loss.fill_(-3.0)
+    volumes = learner.networks
     assert volumes["critic"].options == options
     for name in ("generator", "best", "average"):
         assert volumes[name].options == {**options, "tanh": False, "zero": True}
