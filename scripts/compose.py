@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evidence import cli, io, pages, signatures, weights
+from evidence import cli, io, pages, provenance, signatures
 
 DATA = {
     "real": "real images",
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         },
     )
     paper, page = pages.load(args.paper), Path(args.page)
-    trained = {path: weights.facts(path) for path in args.weights}
+    trained = {path: provenance.facts(path) for path in args.weights}
     drawn = {path: io.load_table(path) for path in args.samples}
     lines = [f"# {paper['title']}", "", paper["reference"], ""]
     lines += head(args.scale, args.info, trained, drawn)

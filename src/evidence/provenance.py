@@ -1,8 +1,12 @@
-"""Where a result comes from."""
+"""Where a result comes from. No torch: pages read the facts of weights without loading any."""
 
 import functools
 import subprocess
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from evidence.errors import BadInput
 
 
 @functools.cache
@@ -16,3 +20,19 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return name + ("+" if changed else "")
+
+
+def facts(path: Path | str) -> dict[str, str]:
+    """How the networks of a file were made: model, options, seed, steps, seconds, commit, machine."""
+    with opened(path, "numpy") as file:
+        return {key: value for key, value in (file.metadata() or {}).items() if key != "networks"}
+
+
+def opened(path: Path | str, framework: str):
+    """A file of weights; its tensors, if any are asked for, are those of the framework."""
+    if not Path(path).is_file():
+        raise BadInput(f"the weights {path} are missing; train the network first, or correct the path")
+    try:
+        return safe_open(path, framework=framework)
+    except SafetensorError as error:
+        raise BadInput(f"{path} is not a whole safetensors file ({error}); delete it and train again") from error

@@ -55,6 +55,15 @@ def source(folder: str, kind: str) -> Path:
 
 
 @functools.cache
+def networks(kind: str) -> tuple[str, ...]:
+    """The names of the networks that a model may save: ``NETWORKS`` of its module."""
+    for node in ast.parse(source("models", kind).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "NETWORKS":
+            return tuple(ast.literal_eval(node.value))
+    raise BadInput(f"{source('models', kind)} lacks NETWORKS, the names of the networks that it saves")
+
+
+@functools.cache
 def signature(folder: str, kind: str, function: str = "") -> Signature:
     """The signature of a function of a module; of ``Learner``, that of its constructor."""
     path = source(folder, kind)

@@ -26,7 +26,8 @@ RESIDENT = 4 * 2**30  # bytes of images that are kept in the device's memory; mo
 
 
 class Learner(nn.Module):
-    """What the loop asks of a model; each module in ``evidence.models`` has one, with this name.
+    """What the loop asks of a model; each module in ``evidence.models`` has one, with this name, and ``NETWORKS``, the
+    names of what it may save.
 
     ``Learner(shape, <networks it needs>, *, hyperparameters)``. Being a module, all its networks and buffers are its
     state; its optimisers are beside them.

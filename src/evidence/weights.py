@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from evidence.errors import BadInput, near
 from evidence.io import replacing
 from evidence.networks.blocks import Network
+from evidence.provenance import opened
 
 
 def save(path: Path | str, networks: Mapping[str, Network], **facts: str) -> None:
@@ -29,16 +29,10 @@ def save(path: Path | str, networks: Mapping[str, Network], **facts: str) -> Non
         save_file(tensors, aside, metadata={"networks": json.dumps(described), **facts})
 
 
-def facts(path: Path | str) -> dict[str, str]:
-    """How the networks of a file were made: model, options, seed, steps, commit, machine."""
-    with _opened(path) as file:
-        return {key: value for key, value in (file.metadata() or {}).items() if key != "networks"}
-
-
 def load(reference: Path | str, role: str = "") -> Network:
     """The network ``path#name``; without a name the one called like its role; without a role the only one there is."""
     path, _, name = str(reference).partition("#")
-    with _opened(path) as file:
+    with opened(path, "pt") as file:
         described = _described(file)
         if not described:
             raise BadInput(f"{path} does not say which networks it holds; only weights made by train.py can be loaded")
@@ -78,12 +72,3 @@ def _described(file) -> dict[str, tuple[str, dict]]:
         return {name: (str(network["kind"]), dict(network["options"])) for name, network in networks.items()}
     except (AttributeError, KeyError, TypeError, ValueError):
         return {}
-
-
-def _opened(path: Path | str):
-    if not Path(path).is_file():
-        raise BadInput(f"the weights {path} are missing; train the network first, or correct the path")
-    try:
-        return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        raise BadInput(f"{path} is not a whole safetensors file ({error}); delete it and train again") from error

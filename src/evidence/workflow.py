@@ -315,9 +315,10 @@ class Plan:
                     f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}"
                 )
         for role, reference in self.needs(section, label).items():
-            _check_name(
-                f"{where}.needs.{role}, among the models", str(reference).partition(".")[0], self.config["models"] or {}
-            )
+            model, _, network = str(reference).partition(".")
+            _check_name(f"{where}.needs.{role}, among the models", model, self.config["models"] or {})
+            saved = signatures.networks(self.kind("models", model))
+            _check_name(f"{where}.needs.{role}, among the networks of {model}", network or role, saved)
 
     def _check_options(self, where: str, section: str, label: str, options: Mapping[str, Any]) -> None:
         takes = signatures.signature(SECTIONS[section], self.kind(section, label)).options

@@ -151,6 +151,7 @@ def test_a_model_trains_saves_loads_and_gives_the_same_output(name, kind, tmp_pa
     history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
     assert np.isfinite(history["value"]).all()
     assert any(not torch.equal(before[key], value) for key, value in learner.state_dict().items())
+    assert set(learner.networks) <= set(signatures.networks(name))
     weights.save(tmp_path / "w.safetensors", learner.networks)
     images = samples.take(np.arange(3))
     for role, network in learner.networks.items():

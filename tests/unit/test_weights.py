@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from evidence import weights
+from evidence import provenance, weights
 from evidence.errors import BadInput
 from evidence.networks.c3d import HEADS, Classifier, Critic
 from evidence.networks.unet import MapGenerator
@@ -89,7 +89,7 @@ def test_how_it_lies_in_memory_does_not_matter(path):
 
 
 def test_how_it_was_made_can_be_read_back(path, several):
-    assert weights.facts(path) == {"seed": "3"}
+    assert provenance.facts(path) == {"seed": "3"}
 
 
 def test_saving_and_loading_leave_the_ambient_generator_alone(path):
@@ -162,7 +162,7 @@ def rewrite(path, tensors=None, **metadata):
 
 
 def refused(path, *words):
-    for read in (weights.load, weights.facts):
+    for read in (weights.load, provenance.facts):
         with pytest.raises(BadInput) as refusal:
             read(path)
         for word in (str(path), *words):

@@ -35,6 +35,12 @@ def refusal(config, root) -> str:
             {"classifier": "cam_clasifier"},
             ["methods.cam", "did you mean 'cam_classifier'?"],
         ),
+        (
+            ("methods", "vagan", "needs"),
+            {"generator": "vagan.averge"},
+            ["networks of vagan", "did you mean 'average'?"],
+        ),
+        (("methods", "vagan", "needs"), {"generator": "classifier"}, ["networks of classifier", "'generator'"]),
         (("methods", "cam", "needs"), {}, ["methods.cam", "'classifier'", "needs"]),
         (("methods", "cam", "lable"), 1, ["methods.cam", "did you mean 'label'?"]),
         (("metrics", "auc", "needs"), {}, ["metrics.auc", "'classifier'"]),

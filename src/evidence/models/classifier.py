@@ -11,6 +11,8 @@ from torch.nn.functional import cross_entropy
 from evidence import machine, training
 from evidence.networks.c3d import Classifier
 
+NETWORKS = ("classifier",)
+
 
 class Learner(training.Learner):
     """Softmax cross-entropy with Adam; the network kept is the one with the lowest validation cross-entropy.

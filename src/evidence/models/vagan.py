@@ -18,6 +18,7 @@ from evidence.networks.c3d import Critic
 from evidence.networks.unet import MapGenerator
 from evidence.statistics import correlation
 
+NETWORKS = ("generator", "critic", "best", "average")
 AFTER = 50  # generator updates before the authors' code keeps a best generator
 
 
