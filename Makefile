@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready
 SOURCES := src scripts tests envs
 
-.PHONY: help install quick real smoke test check format lock clean
+.PHONY: help install quick real smoke record test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -27,6 +27,9 @@ real: $(READY)  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_
 
 smoke: $(READY)  ## set up, then every step on next to nothing
 	snakemake --configfile scales/smoke.yaml --quiet rules
+
+record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs/measured/ from results/quick
+	for page in results/$(SCALE)/papers/*; do python scripts/record.py $$page; done
 
 test: $(READY)  ## set up, then all tests
 	pytest

@@ -14,7 +14,7 @@ from evidence import cli, signatures
 from evidence.workflow import SECTIONS, Plan
 
 SCALES = ("", "smoke", "paper", "real")
-SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw compose".split()
+SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw compose record".split()
 
 
 def merged(base, overlay):

@@ -114,3 +114,20 @@ def test_nothing_half_written_and_no_state_is_left(made):
     ]
     assert not left
     assert not list((made / "results").rglob("parts/*")), "parts are temporary"
+
+
+def test_what_was_measured_can_be_kept(made, script, tmp_path):
+    """Page, tables and pictures in one place, with the time it took, and no link back into results/."""
+    status, text = script("record", made / "results/smoke/papers/baumgartner2018", "--out", tmp_path)
+    assert status == 0, text
+    page = (tmp_path / "baumgartner2018-smoke.md").read_text()
+    assert re.search(r"\*\*Time\*\*: models \d+\.\d minutes .* in 3 jobs; maps \d+\.\d minutes .* in 8 jobs", page)
+    for picture in re.findall(r"!\[\w+\]\(([^)]+)\)", page):
+        assert "/" not in picture
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    table = pd.read_csv(tmp_path / "baumgartner2018-smoke.csv")
+    assert list(table.columns) == TABLE
+    assert set(table["table"]) == {"table1", "networks"}
+    status, text = script("record", tmp_path / "results/none/papers/x", "--out", tmp_path)
+    assert status == 1
+    assert "page.md is missing" in text

@@ -1,0 +1,58 @@
+"""Keep what a scale measured for a paper: page, tables and pictures out of results/, with the time they took.
+
+Results are not in git; what is worth remembering is, under docs/measured/, written by this script and never by hand.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from evidence import cli, io
+from evidence.errors import BadInput
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = cli.plain(
+        argv,
+        description=__doc__,
+        flags={
+            "page": "folder of a paper's page, results/<scale>/papers/<paper>",
+            "--out": {"default": "docs/measured", "help": "where <paper>-<scale>.md, .csv and pictures go"},
+        },
+    )
+    folder = Path(args.page)
+    page, scale = folder / "page.md", folder.parents[1]
+    if not page.is_file():
+        raise BadInput(f"{page} is missing; make the scale first: snakemake --configfile scales/<scale>.yaml")
+    name, out = f"{folder.name}-{scale.name}", Path(args.out)
+    text = page.read_text(encoding="utf-8")
+    head, line, rest = text.partition("- **Training**")
+    text = f"{head}- **Time**: {times(scale)}\n{line}{rest}"
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        copy = f"{name}-{Path(picture).name}"
+        text = text.replace(f"({picture})", f"({copy})")
+        with io.replacing(out / copy) as aside:
+            shutil.copy(folder / picture, aside)
+    io.save_text(out / f"{name}.md", text)
+    tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
+    if tables:
+        io.save_table(out / f"{name}.csv", pd.concat(tables, ignore_index=True))
+    print(out / f"{name}.md")
+
+
+def times(scale: Path) -> str:
+    """Wall and CPU time of the trainings and maps of a scale, from Snakemake's benchmarks."""
+    said = []
+    for what in ("models", "maps"):
+        files = sorted(scale.glob(f"*/benchmarks/{what}/*/*.tsv"))
+        table = pd.concat([pd.read_csv(path, sep="\t", na_values="-") for path in files]) if files else None
+        if table is not None:
+            wall, cpu = table["s"].sum() / 60, table["cpu_time"].sum() / 60
+            said.append(f"{what} {wall:.1f} minutes of wall clock and {cpu:.1f} of CPU in {len(files)} jobs")
+    return "; ".join(said) or "not recorded"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,137 @@
+"""From maps to the numbers of a table: nothing is dropped in silence, and spreads say what they are over."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from evidence import io
+
+
+def evaluate(script, dataset, maps, out):
+    io.save_array(out / "maps.npy", maps)
+    data = ("--images", dataset / "images.npy", "--index", dataset / "index.parquet", "--truth", dataset / "truth.npy")
+    return script("evaluate", "ncc", *data, "--maps", out / "maps.npy", "--scores", out / "scores.parquet")
+
+
+def test_a_constant_map_is_a_counted_and_named_nan(script, dataset, tmp_path):
+    index = io.load_table(dataset / "index.parquet")
+    rows = np.flatnonzero(index["explain"])
+    maps = io.load_array(dataset / "truth.npy")[rows].astype(np.float32)
+    maps[1] = 0.5
+    status, text = evaluate(script, dataset, maps, tmp_path)
+    assert status == 0
+    assert f"1 do not exist (constant map?), samples [{rows[1]}]" in text
+    scores = io.load_table(tmp_path / "scores.parquet")
+    assert scores["sample"].tolist() == rows.tolist()
+    assert scores["value"].iloc[0] == pytest.approx(1)
+    assert np.isnan(scores["value"].iloc[1])
+    assert scores.attrs["better"] == "higher"
+
+
+def test_samples_without_truth_have_no_score_and_that_is_said(script, dataset, tmp_path):
+    index = io.load_table(dataset / "index.parquet")
+    rows = np.flatnonzero(index["explain"])
+    index.loc[rows[0], "has_truth"] = False
+    io.save_table(dataset / "index.parquet", index)
+    maps = io.load_array(dataset / "truth.npy")[rows].astype(np.float32)
+    status, text = evaluate(script, dataset, maps, tmp_path)
+    assert status == 0
+    assert "1 explained samples have no truth" in text
+    assert io.load_table(tmp_path / "scores.parquet")["sample"].tolist() == [rows[1]]
+    io.save_table(dataset / "index.parquet", index.assign(has_truth=False))
+    status, text = evaluate(script, dataset, maps, tmp_path)
+    assert status == 1
+    assert "no explained sample" in text
+
+
+PAPER = {
+    "title": "t",
+    "reference": "r",
+    "tables": {
+        "table1": {
+            "caption": "A table.",
+            "fixed": {"dataset": "d"},
+            "rows": {"method": {"Good": "good", "Poor": "poor", "Floor": "floor"}},
+            "columns": {"metric": {"NCC": "ncc"}},
+            "floors": ["Floor"],
+            "published": {"Good": {"NCC": "0.90 ± 0.05"}, "Poor": {"NCC": 0.2}},
+        }
+    },
+}
+VALUES = {  # two seeds of four images
+    "good": [[0.8, 0.9, 1.0, 0.9], [0.6, 0.7, 0.8, 0.7]],
+    "poor": [[0.1, 0.2, np.nan, 0.3], [0.2, 0.2, 0.2, 0.2]],
+    "floor": [[0.4, 0.4, 0.4, 0.4], [0.4, 0.4, 0.4, 0.4]],
+}
+
+
+@pytest.fixture
+def tabulated(script, tmp_path):
+    """The table of two seeds; how the spread is meant can be chosen."""
+
+    def run(over="sample"):
+        paper = {**PAPER, "tables": {"table1": {**PAPER["tables"]["table1"], "cell": {"over": over}}}}
+        path = tmp_path / over / "paper.yaml"
+        io.save_text(path, yaml.safe_dump(paper, allow_unicode=True))
+        for method, seeds in VALUES.items():
+            for seed, values in enumerate(seeds):
+                table = pd.DataFrame({"sample": range(4), "at": "", "value": values})
+                io.save_table(tmp_path / f"results/d/scores/ncc/{method}/seed{seed}.parquet", table)
+        words = ("--results", tmp_path / "results", "--seeds", "0", "1", "--scale", "s", "--sources", "d=phantom")
+        out = ("--csv", tmp_path / "t.csv", "--md", tmp_path / "t.md")
+        status, text = script("tabulate", path, "table1", *words, *out)
+        assert status == 0, text
+        return pd.read_csv(tmp_path / "t.csv").set_index("row"), (tmp_path / "t.md").read_text()
+
+    return run
+
+
+def test_ours_is_the_mean_of_the_seeds_means(tabulated):
+    table, _ = tabulated()
+    assert table.loc["Good", "ours"] == pytest.approx((0.9 + 0.7) / 2)
+    assert table.loc["Poor", "ours"] == pytest.approx((0.2 + 0.2) / 2)
+    assert table.loc["Good", ["published", "published_spread"]].tolist() == [0.9, 0.05]
+    assert np.isnan(table.loc["Poor", "published_spread"])
+    assert table["seeds"].tolist() == [2, 2, 2]
+    assert table["source"].unique().tolist() == ["phantom"]
+
+
+def test_the_spread_over_images_is_not_that_over_seeds(tabulated):
+    table, text = tabulated("sample")
+    assert table.loc["Good", "ours_spread"] == pytest.approx(np.sqrt(0.02 / 4))  # of each seed around its own mean
+    assert "± is over images" in text
+    table, text = tabulated("seed")
+    assert table.loc["Good", "ours_spread"] == pytest.approx(np.std([0.9, 0.7], ddof=1))
+    assert "± is over seeds" in text
+
+
+def test_scores_that_do_not_exist_are_counted_and_named(tabulated):
+    table, text = tabulated()
+    assert table.loc["Good", "n"] == 4
+    assert table.loc["Poor", "n"] == 3  # of four in one seed, the whole number below the mean over seeds
+    assert "Poor: 1 scores do not exist" in text
+
+
+def test_published_ours_and_difference_stand_side_by_side(tabulated):
+    _, text = tabulated()
+    assert "| Good | 0.90 ± 0.05 | 0.80 ± 0.07 | -0.10 |" in text
+    assert "| Floor |  | 0.40 ± 0.00 |  |" in text
+
+
+def test_a_floor_that_beats_a_method_is_said_in_words(tabulated):
+    _, text = tabulated()
+    assert "Floor (0.40) lies above Poor (0.20), as measured here." in text
+    assert "Floor (0.40) lies above Poor (0.20), as published." in text
+    assert "above Good" not in text
+
+
+def test_a_score_of_all_samples_has_no_sample(script, dataset, networks, tmp_path):
+    data = ("--images", dataset / "images.npy", "--index", dataset / "index.parquet")
+    for metric, count in (("accuracy", 4), ("auc", 1)):
+        out = tmp_path / f"{metric}.parquet"
+        status, text = script("evaluate", metric, "--classifier", networks["classifier"], *data, "--scores", out)
+        assert status == 0, text
+        scores = io.load_table(out)
+        assert len(scores) == count
+        assert scores["sample"].isna().all() == (count == 1)
