@@ -3,7 +3,7 @@ rule fetch:
     input:
         code=lambda w: plan.code("fetch", "datasets", plan.kind("datasets", w.dataset)),
     output:
-        manifest="<resources>/{dataset}/real/manifest.csv",
+        manifest="<results>/{dataset}/fetched/manifest.csv",
     log:
         "<logs>/{dataset}/fetch.log",
     localrule: True
@@ -19,7 +19,7 @@ rule simulate:
     input:
         code=lambda w: plan.code("simulate", "datasets", plan.kind("datasets", w.dataset)),
     output:
-        manifest="<results>/{dataset}/raw/manifest.csv",
+        manifest="<results>/{dataset}/simulated/manifest.csv",
     log:
         "<logs>/{dataset}/simulate.log",
     conda:
@@ -70,6 +70,8 @@ rule pack:
     params:
         options=lambda w: plan.options("datasets", w.dataset, function="settings"),
         source=lambda w: plan.source(w.dataset),
+        settings=lambda w: plan.dataset_settings(w.dataset),
     shell:
         "python scripts/pack.py {params.options} --parts {input.parts} --manifest {input.manifest} --source {params.source}"
+        " --settings {params.settings}"
         " --images {output.images} --truth {output.truth} --index {output.index} --info {output.info} &> {log}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evidence import cli, explaining, io, machine, resuming, weights
+from evidence import cli, explaining, io, machine, resuming, sources, weights
 from evidence.provenance import commit
 
 
@@ -26,11 +26,12 @@ def main(argv: list[str] | None = None) -> None:
     samples = np.flatnonzero(index["explain"])
     networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     recipe = resuming.recipe(
+        *sources.of_job("attribute", "attribution", call.name)[1:],
+        networks=call.networks,
         method=call.name,
         options=call.options,
         seed=args.seed,
         data=resuming.fingerprint(images, index),
-        networks={role: [path, io.sha256(path.partition("#")[0])] for role, path in call.networks.items()},
     )
     output = Path(args.maps)
     with resuming.only_one(output.parent):

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         lines += [f"## {name}", "", f"![{name}]({link})", "", paper["figures"][name].get("caption", "").strip(), ""]
     if paper.get("notes"):
         lines += ["## Notes", "", paper["notes"].strip(), ""]
-    lines += settings(trained, drawn)
+    lines += settings([io.load_json(path) | {"path": path} for path in args.info], trained, drawn)
     io.save_text(page, "\n".join(lines))
 
 
@@ -75,9 +75,13 @@ def head(scale: str, infos: list[str], trained: Mapping[str, Mapping], drawn: Ma
     return lines
 
 
-def settings(trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
-    """Every setting that departs from the paper's value, which is the code's default."""
+def settings(infos: list[Mapping], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
+    """What was set for each dataset, and every setting that departs from the paper's value, the code's default."""
     lines = ["## Settings that depart from the papers'", "", "| what | kind | settings |", "| --- | --- | --- |"]
+    for info in infos:
+        given = dict(info["settings"])
+        kind = given.pop("kind")
+        lines.append(f"| {Path(info['path']).parts[-3]} | {kind} | {', '.join(f'{k} {v}' for k, v in given.items())} |")
     recipes = [("models", path, facts["model"], facts["options"]) for path, facts in trained.items()]
     recipes += [("attribution", path, table.attrs["method"], table.attrs["options"]) for path, table in drawn.items()]
     chosen = {path: json.loads(table.attrs["networks"]) for path, table in drawn.items()}

@@ -1,5 +1,6 @@
 """Put the parts of a dataset together: one array of images, one of truth, and an index with splits by subject."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
             "--parts": {"nargs": "+", "required": True, "help": "the parts, in their order (npz)"},
             "--manifest": "manifest.csv of the raw files",
             "--source": {"default": "real", "choices": ["real", "phantom", "generated"], "help": "of the raw files"},
+            "--settings": {"default": "{}", "help": "kind and hyperparameters of the dataset (JSON), for its facts"},
             "--images": "where the images go (npy, float32)",
             "--truth": "where the truth goes (npy); an array without samples where none is known",
             "--index": "where the index goes (parquet)",
@@ -40,6 +42,8 @@ def main(argv: list[str] | None = None) -> None:
     counts = index.groupby(["split", "label"]).size()
     facts = {
         "source": args.source,
+        "settings": json.loads(args.settings),
+        "raw": str(Path(args.manifest).with_name("raw").resolve()) if args.source == "real" else "",
         "shape": shape,
         "range": [-1, 1],
         "images found": found,

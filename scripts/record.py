@@ -1,6 +1,7 @@
 """Keep what a scale measured for a paper: page, tables and pictures out of results/, with the time they took.
 
 Results are not in git; what is worth remembering is, under docs/measured/, written by this script and never by hand.
+Pictures of real images stay where they are: whose they are, and under which licence, this script cannot know.
 """
 
 import re
@@ -30,13 +31,15 @@ def main(argv: list[str] | None = None) -> None:
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
     text = f"{head}- **Time**: {times(scale)}\n{line}{rest}"
+    tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
+    if any("real" in set(table["source"]) for table in tables):
+        text = re.sub(r"!\[[^]]*\]\([^)]+\)", "(A picture of real images, not kept here.)", text)
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
         copy = f"{name}-{Path(picture).name}"
         text = text.replace(f"({picture})", f"({copy})")
         with io.replacing(out / copy) as aside:
             shutil.copy(folder / picture, aside)
     io.save_text(out / f"{name}.md", text)
-    tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
     if tables:
         io.save_table(out / f"{name}.csv", pd.concat(tables, ignore_index=True))
     print(out / f"{name}.md")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evidence import cli, io, pages
+from evidence.errors import BadInput, near
 
 COLUMNS = "table row column published published_spread ours ours_spread n seeds scale source".split()
 
@@ -26,7 +27,10 @@ def main(argv: list[str] | None = None) -> None:
             "--md": "where the readable table goes",
         },
     )
-    spec = pages.load(args.paper)["tables"][args.table]
+    tables = pages.load(args.paper)["tables"]
+    if args.table not in tables:
+        raise BadInput(f"{args.paper} has no table {args.table!r}; {near(args.table, tables)}")
+    spec = tables[args.table]
     sources = cli.pairs(args.sources)
     rows = []
     for cell in pages.cells(spec):
@@ -108,7 +112,7 @@ def markdown(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     )
     for cell in table[table["missing"] > 0].itertuples():
         text.append(
-            f"{cell.row}: {cell.missing} scores do not exist (a constant map has no correlation); they are left out."
+            f"{cell.row}, {cell.column}: {cell.missing} scores do not exist and are left out; their logs name them."
         )
     return "\n".join(text + floors(spec, table, decimals)) + "\n"
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import torch
 
-from evidence import cli, io, machine, resuming, training, weights
-from evidence.provenance import commit
+from evidence import cli, io, machine, resuming, sources, training, weights
+from evidence.provenance import commit, facts
 from evidence.seeds import stream
-from evidence.signatures import signature
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,16 +29,17 @@ def main(argv: list[str] | None = None) -> None:
     train, validation = (training.samples_of(split, images, index, truth) for split in ("train", "validation"))
     networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     recipe = resuming.recipe(
+        *sources.of_job("train", "models", call.name)[1:],
+        networks=call.networks,
         model=call.name,
         options=call.options,
         seed=args.seed,
         data=resuming.fingerprint(images, index),
-        networks={role: io.sha256(path.partition("#")[0]) for role, path in call.networks.items()},
     )
     output = Path(args.weights)
     with resuming.only_one(output.parent) as waited:
-        if waited and output.exists():
-            print(f"{output} was made by the process that held the folder")
+        if waited and output.exists() and facts(output).get("recipe") == recipe:
+            print(f"{output} was made, by the same recipe, by the process that held the folder")
             return
         machine.prepare()
         torch.manual_seed(stream(args.seed, "first weights"))
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
             seconds=f"{seconds:.1f}",
             commit=commit(),
             machine=machine.describe(),
-            inputs=" ".join(signature("models", call.name).roles),
+            recipe=recipe,
         )
         io.save_table(args.history, history)
         state.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ def settings(*, split_seed: int = 42, test: float = 0.2, validation: float = 0.2
 
 
 def without_duplicates(index: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first sample of each content; ``copies`` counts how often it came.
+    """Keep the first sample of each content, or the first that has a truth; ``copies`` counts how often it came.
 
     The same image under two labels is an error: nobody but the owner of the data knows which is right.
     """
@@ -30,9 +30,12 @@ def without_duplicates(index: pd.DataFrame) -> pd.DataFrame:
     for _, same in index.groupby("content", sort=False):
         if same["label"].nunique() > 1:
             names = " and ".join(same.drop_duplicates("label")["unit"])
-            raise BadInput(f"{names} are the same image with different labels; remove one of them and fetch again")
+            raise BadInput(
+                f"{names} are the same image with different labels; remove one, then: snakemake --forcerun fetch"
+            )
     copies = index.groupby("content")["content"].transform("size")
-    return index.assign(copies=copies)[~index["content"].duplicated()]
+    preferred = index.sort_values("has_truth", ascending=False, kind="stable") if "has_truth" in index else index
+    return index.assign(copies=copies).loc[preferred.index[~preferred["content"].duplicated()].sort_values()]
 
 
 def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation: float = 0.2) -> pd.Series:

@@ -2,6 +2,7 @@
 
 import inspect
 import io as memory
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,11 +16,11 @@ from torch import nn
 from evidence import io, machine
 from evidence.errors import BadInput
 from evidence.progress import chunks
-from evidence.resuming import Clock, sigterm
+from evidence.resuming import Clock, told_to_stop
 from evidence.seeds import stream
 from evidence.shapes import Images
 
-BATCH = 50  # images explained at once; no result depends on it
+BATCH = 50  # images explained at once, or EVIDENCE_BATCH; no result depends on it
 
 
 def explain(
@@ -32,14 +33,14 @@ def explain(
     seed: int,
     state: Path,
     recipe: str,
-    batch: int = BATCH,
+    batch: int = 0,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Maps of all images, float32 (image, 1, *space), and a table: sample, seconds, prediction, the method's columns.
 
     ``prediction`` is the classifier's probability of class 1, NaN for methods without a classifier. ``images`` may be a
     memory map. Where a run was stopped, finished batches are read back from ``state`` if it is of the same ``recipe``.
     """
-    count = len(samples)
+    count, batch = len(samples), batch or int(os.environ.get("EVIDENCE_BATCH") or BATCH)
     maps = np.zeros((count, 1, *images.shape[2:]), np.float32)
     table = pd.DataFrame({"sample": samples, "seconds": np.nan, "prediction": np.nan})
     done = _resume(state, recipe, maps, table)
@@ -47,7 +48,7 @@ def explain(
     seeded = "streams" in inspect.signature(attribute).parameters
     for network in networks.values():
         machine.place(network)
-    with machine.evaluation(*networks.values()), sigterm() as told_to_stop:
+    with machine.evaluation(*networks.values()), told_to_stop() as stopped:
         for part in chunks(count - done, batch, "explaining"):
             rows = slice(part.start + done, part.stop + done)
             began = time.perf_counter()
@@ -61,10 +62,10 @@ def explain(
                 columns["prediction"] = _probability(networks["classifier"], batch_images)
             for name, values in columns.items():
                 table.loc[table.index[rows], name] = values.cpu().numpy() if torch.is_tensor(values) else values
-            if told_to_stop or clock.due():
+            if stopped or clock.due():
                 _save(state, recipe, maps, table, rows.stop)
                 clock.reset()
-            if told_to_stop:
+            if stopped:
                 raise SystemExit(f"stopped by a signal after {rows.stop} images; the same command goes on from {state}")
     if not np.isfinite(maps).all():
         wrong = samples[~np.isfinite(maps).all(axis=tuple(range(1, maps.ndim)))]

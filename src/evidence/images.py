@@ -4,7 +4,7 @@ Arrays are float32 (channel, height, width) with the numbers of the file; the ra
 them. Alpha is dropped, palettes become RGB, orientation tags are not followed. Whatever cannot be read whole is a
 BadInput that names the file.
 
-Source: made here. Reference: ITU-R BT.601 for the luma. Licence: that of this project.
+Grey of colour is the luma of ITU-R BT.601.
 """
 
 import hashlib

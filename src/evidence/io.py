@@ -140,9 +140,11 @@ def checked(root: Path, manifest: pd.DataFrame, unit: str) -> list[Path]:
     for row in manifest[manifest["unit"] == unit].itertuples():
         file = root / row.path
         if not file.is_file():
-            raise BadInput(f"{file} stands in the manifest but not on disk; bring it back, or fetch the dataset again")
+            raise BadInput(
+                f"{file} stands in the manifest but not on disk; bring it back, or: snakemake --forcerun fetch"
+            )
         if sha256(file) != row.sha256:
             changed = f"{file} is not the file that the manifest recorded (its sha256 differs)"
-            raise BadInput(f"{changed}; restore it, or fetch the dataset again")
+            raise BadInput(f"{changed}; restore it, or list the files anew: snakemake --forcerun fetch")
         files.append(file)
     return files

@@ -15,6 +15,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from evidence.errors import BadInput
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LAYOUTS = ("channels_last", "contiguous")
+_exact: ContextVar[bool] = ContextVar("exact", default=False)
 
 
 def _choice(name: str, allowed: tuple[str, ...]) -> str | None:
@@ -53,9 +55,20 @@ def precision() -> torch.dtype:
 
 
 def autocast() -> torch.autocast:
-    """The context in which a training step's forward passes run."""
-    dtype = precision()
-    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16, cache_enabled=True)
+    """The context of a training step's forward passes: bfloat16 where that was chosen, but within ``exactly``."""
+    reduced = precision() is torch.bfloat16 and not _exact.get()
+    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=reduced)
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """Float32 inside the block, whatever was chosen: for gradients that enter a loss, and for all that is measured."""
+    token = _exact.set(True)
+    try:
+        with torch.autocast(device().type, enabled=False):
+            yield
+    finally:
+        _exact.reset(token)
 
 
 def memory_format(dims: int) -> torch.memory_format:

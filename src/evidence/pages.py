@@ -16,7 +16,7 @@ import yaml
 from evidence.errors import BadInput, near
 
 AXES = ("dataset", "metric", "method", "at")
-TABLE_KEYS = {"caption", "rows", "columns", "fixed", "cell", "published", "floors", "optional", "claims"}
+TABLE_KEYS = {"caption", "rows", "columns", "fixed", "cell", "published", "floors", "optional"}
 FIGURE_KEYS = {"caption", "kind", "dataset", "methods", "models", "options", "optional"}
 CELL = {"over": "sample", "decimals": 2}
 

@@ -19,7 +19,9 @@ def check(part: Part, unit: str) -> None:
         found = f"{part.images.dtype} {part.images.shape}"
         raise BadInput(f"{unit}: prepared images must be float32 (sample, channel, *space), not {found}")
     if not np.isfinite(part.images).all():
-        raise BadInput(f"{unit}: the image holds NaN or infinite values; repair the file or remove it, and fetch again")
+        raise BadInput(
+            f"{unit}: the image holds NaN or infinite values; mend or remove it, then: snakemake --forcerun fetch"
+        )
     if part.truth is not None and part.truth.shape[2:] != part.images.shape[2:]:
         raise BadInput(f"{unit}: truth of {part.truth.shape[2:]} does not fit images of {part.images.shape[2:]}")
     part.index["unit"] = unit

@@ -1,6 +1,6 @@
-"""What long jobs need to be stopped and gone on with: a digest of the recipe, a lock, SIGTERM, a clock.
+"""What long jobs need to be stopped and gone on with: a digest of the recipe, a lock, signals, a clock.
 
-``EVIDENCE_SAVE_SECONDS`` is the time between two saved states (600).
+``EVIDENCE_SAVE_SECONDS`` is the time between two saved states (60).
 """
 
 import fcntl
@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evidence import io, sources
 from evidence.errors import BadInput
 
 
@@ -25,7 +26,13 @@ class Clock:
     """Says when it is time to save."""
 
     def __init__(self):
-        self.seconds = float(os.environ.get("EVIDENCE_SAVE_SECONDS", 600))
+        seconds = os.environ.get("EVIDENCE_SAVE_SECONDS") or "60"
+        try:
+            self.seconds = float(seconds)
+        except ValueError:
+            raise BadInput(
+                f"EVIDENCE_SAVE_SECONDS={seconds} is no number of seconds; correct it, or unset it"
+            ) from None
         self.reset()
 
     def due(self) -> bool:
@@ -35,8 +42,17 @@ class Clock:
         self.since = time.monotonic()
 
 
-def recipe(**parts: Any) -> str:
-    """A digest of all that a training depends on; a state with another digest is never resumed from."""
+def recipe(*sources_of: str, networks: Mapping[str, str] | None = None, **parts: Any) -> str:
+    """A digest of all that a long job depends on; a state with another digest is never gone on from.
+
+    Args:
+        sources_of: source files whose content, and that of all they import, belongs to it.
+        networks: role → reference to weights, which count by their content and the network that is meant.
+        parts: everything else.
+    """
+    files = {role: reference.partition("#") for role, reference in (networks or {}).items()}
+    parts["networks"] = {role: [io.sha256(path), name] for role, (path, _, name) in files.items()}
+    parts["code"] = sources.digest(*sources_of) if sources_of else ""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -51,7 +67,10 @@ def fingerprint(images: np.ndarray, index: pd.DataFrame, count: int = 64) -> str
 
 @contextmanager
 def only_one(folder: Path, patience: float = 3600.0) -> Iterator[bool]:
-    """Hold a folder for this process; another that wants it waits. Yields whether it had to."""
+    """Hold a folder for this process; another that wants it waits. Yields whether it had to.
+
+    The lock's file stays: to remove it would let a third process lock another file of that name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "a+") as file:
         began, waited = time.monotonic(), False
@@ -75,15 +94,17 @@ def only_one(folder: Path, patience: float = 3600.0) -> Iterator[bool]:
 
 
 @contextmanager
-def sigterm() -> Iterator[list[int]]:
-    """A list that is empty until SIGTERM arrives."""
+def told_to_stop() -> Iterator[list[int]]:
+    """A list that is empty until SIGTERM, or Ctrl-C, arrives."""
     arrived: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
     try:
-        before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+        before = [signal.signal(number, lambda number, frame: arrived.append(number)) for number in numbers]
     except ValueError:  # not the main thread: nobody can be told to stop there
         yield arrived
         return
     try:
         yield arrived
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

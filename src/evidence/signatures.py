@@ -6,7 +6,8 @@ keyword-only parameters of its ``attribute`` are its hyperparameters, and its po
 
 import ast
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ PACKAGE = Path(__file__).parent
 
 # What scripts hand over by name; every other positional parameter is a network, by its role.
 DATA = {"files", "folder", "raw", "shape", "images", "labels", "truth", "index", "maps", "streams", "histories"}
+
+# What reads a value of a plain annotation; YAML takes 5e-4 for a word, so words of numbers are numbers.
+READERS = {"int": lambda value: int(str(value)), "float": float, "bool": bool}
 
 # The function, or class, that makes a module of a folder what it is.
 FUNCTIONS = {
@@ -34,11 +38,29 @@ class Signature:
     positional: tuple[str, ...]
     options: dict[str, Any]  # name → default, None where it is no literal
     summary: str
+    types: dict[str, str] = field(default_factory=dict)  # name → annotation
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The networks it needs."""
         return tuple(name for name in self.positional if name not in DATA)
+
+    def check(self, where: str, settings: Mapping[str, Any]) -> None:
+        """Refuse values that the parameters' plain annotations do not allow; command lines check all others."""
+        for name, value in settings.items():
+            annotation = self.types.get(name, "")
+            if annotation.startswith("Literal["):
+                allowed = ast.literal_eval(f"({annotation[8:-1]},)")
+                if value not in allowed:
+                    hint = near(str(value), map(str, allowed))
+                    raise BadInput(f"{where}.{name}: {value!r} is not a choice; {hint}")
+            elif annotation in READERS:
+                try:
+                    fits = isinstance(value, bool) == (annotation == "bool") and READERS[annotation](value) is not None
+                except (TypeError, ValueError):
+                    fits = False
+                if not fits:
+                    raise BadInput(f"{where}.{name}: {value!r} is no {annotation}")
 
 
 def names(folder: str) -> list[str]:
@@ -66,8 +88,16 @@ def networks(kind: str) -> tuple[str, ...]:
 @functools.cache
 def signature(folder: str, kind: str, function: str = "") -> Signature:
     """The signature of a function of a module; of ``Learner``, that of its constructor."""
-    path = source(folder, kind)
-    function = function or FUNCTIONS[folder][0]
+    return _read(source(folder, kind), function or FUNCTIONS[folder][0])
+
+
+def packing() -> Signature:
+    """The settings that every dataset has: those of ``pack``."""
+    return _read(PACKAGE / "cohort.py", "settings")
+
+
+@functools.cache
+def _read(path: Path, function: str) -> Signature:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]
     for node in tree.body:
@@ -77,8 +107,9 @@ def signature(folder: str, kind: str, function: str = "") -> Signature:
             continue
         positional = tuple(a.arg for a in node.args.args if a.arg != "self")
         options = {a.arg: _literal(d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)}
-        return Signature(positional, options, summary)
-    raise BadInput(f"{path} lacks {function}(), which every module in {folder} has")
+        types = {a.arg: ast.unparse(a.annotation) for a in node.args.kwonlyargs if a.annotation}
+        return Signature(positional, options, summary, types)
+    raise BadInput(f"{path} lacks {function}(), which every module in its folder has")
 
 
 def _literal(node: ast.expr | None) -> Any:

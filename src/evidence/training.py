@@ -1,8 +1,8 @@
 """One training loop for every model. Step i is a pure function of weights, optimiser, seed and i; so resuming is exact.
 
-While a training runs, its state lies beside its outputs as ``state.pt``: written aside and moved into place every ten
-minutes and on SIGTERM, gone when the outputs are there. It belongs to one recipe (options, seed, data, weights needed):
-a state of another recipe is not read, and a line in the log says so.
+While a training runs, its state lies beside its outputs as ``state.pt``: written aside and moved into place every
+minute and on SIGTERM or Ctrl-C, gone when the outputs are there. It belongs to one recipe (options, seed, data, weights
+needed, code): a state of another recipe is not read, and a line in the log says so.
 """
 
 import time
@@ -19,7 +19,7 @@ from evidence import io, machine
 from evidence.errors import BadInput
 from evidence.networks.blocks import Network
 from evidence.progress import Progress
-from evidence.resuming import Clock, sigterm
+from evidence.resuming import Clock, told_to_stop
 from evidence.seeds import rng, stream
 
 RESIDENT = 4 * 2**30  # bytes of images that are kept in the device's memory; more are read from disk batch by batch
@@ -98,8 +98,8 @@ class Batches:
         groups = [everything[samples.labels == label] for label in (0, 1)] if by_class else [everything]
         for label, rows in enumerate(groups):
             if len(rows) == 0:
-                which = f"of class {label} " if by_class else ""
-                raise BadInput(f"there is no training image {which}; check the labels of the dataset")
+                which = f" of class {label}" if by_class else ""
+                raise BadInput(f"there is no image{which} among {len(samples)} of a split; check the dataset's labels")
         self.samples, self.groups, self.seed, self.by_class = samples, groups, seed, by_class
         self.batch = min(batch, *(len(rows) for rows in groups))
         self.orders: dict[tuple[int, int], np.ndarray] = {}  # permutations of the current passes
@@ -137,8 +137,11 @@ def fit(
     """Train until the learner's last step, resuming from ``state`` where it belongs to ``recipe``.
 
     Returns the history (step, name, value) and the seconds it took, those before interruptions included. Raises
-    ``BadInput`` where a loss is not finite; SIGTERM saves and leaves.
+    ``BadInput`` where a loss is not finite; SIGTERM and Ctrl-C save and leave.
     """
+    for name in ("steps", "batch", "validate_every"):
+        if getattr(learner, name) < 1:
+            raise BadInput(f"{name} starts at 1, not {getattr(learner, name)}")
     batches = Batches(train, learner.batch, seed, by_class=learner.by_class)
     history = History()
     start = _resume(state, recipe, learner, history)
@@ -146,7 +149,7 @@ def fit(
     drawn = sum(learner.draws(i) for i in range(start))
     progress = Progress("training", learner.steps, start)
     saver = _Saver(state, recipe, learner, history, saved=start if start else None)
-    with sigterm() as told_to_stop:
+    with told_to_stop() as stopped:
         for i in range(start, learner.steps):
             torch.manual_seed(stream(seed, "step", i))
             losses = learner.step(batches.starting(drawn), i)
@@ -159,7 +162,7 @@ def fit(
                 torch.manual_seed(stream(seed, "validation", i))
                 history.add(i, {f"validation_{name}": value for name, value in learner.validate(validation, i).items()})
             progress.advance(note=", ".join(f"{name} {value:.3g}" for name, value in values.items()))
-            if told_to_stop:
+            if stopped:
                 saver.save(i + 1)
                 raise SystemExit(f"stopped by a signal after step {i}; the same command resumes from {state}")
             if saver.clock.due():
@@ -206,7 +209,10 @@ def _resume(path: Path, recipe: str, learner: Learner, history: History) -> int:
         print(f"{path} cannot be read ({error}); starting from the first step", flush=True)
         return 0
     if state["recipe"] != recipe:
-        print(f"{path} is of another recipe (options, seed or data differ); starting from the first step", flush=True)
+        print(
+            f"{path} is of another recipe (options, seed, data or code differ); starting from the first step",
+            flush=True,
+        )
         return 0
     learner.load_state_dict(state["learner"])
     for name, optimiser in learner.optimisers.items():

@@ -5,29 +5,16 @@ label if not said), *needs* (role → label of a model, perhaps ``label.network`
 checked here, before the first job: those of kinds, roles and hyperparameters against the sources themselves.
 """
 
-import ast
-import functools
 import json
 import os
-import re
 import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence import pages, signatures
-from evidence.errors import BadInput, near
-
-SECTIONS = {"datasets": "datasets", "models": "models", "methods": "attribution", "metrics": "metrics"}
-TOP = {"scale", "papers", "seeds", "raw", *SECTIONS}
-SOURCES = ("generated", "phantom", "real")
-STRUCTURE = {
-    "datasets": {"kind", "source", "parts", "resources"},
-    "models": {"kind", "needs"},
-    "methods": {"kind", "needs"},
-    "metrics": {"kind", "needs"},
-}
-LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+from evidence import checks, pages, sources
+from evidence.errors import BadInput
 
 
 class Plan:
@@ -43,19 +30,9 @@ class Plan:
 
     def __init__(self, config: Mapping[str, Any], root: Path | str = "."):
         self.config, self.root = config, Path(root)
-        for key in config:
-            _check_name("the configuration", key, TOP)
-        for key in ("scale", "papers", "seeds", *SECTIONS):
-            if key not in config:
-                raise BadInput(f"the configuration lacks {key!r}; see config.yaml")
+        checks.configuration(config)
         self.scale = str(config["scale"])
-        if not config["seeds"] or not all(isinstance(seed, int) and seed >= 0 for seed in config["seeds"]):
-            raise BadInput(f"seeds: {config['seeds']} must be a list of whole numbers from 0, such as [0, 1, 2]")
-        self.seeds: list[int] = list(config["seeds"])
-        for section in SECTIONS:
-            for label in config[section] or {}:
-                self._check_entry(section, label)
-        self._check_cycles()
+        self.seeds = checks.seeds(config["seeds"])
         self.items = self._check_papers()
 
     @property
@@ -66,12 +43,12 @@ class Plan:
 
     def entry(self, section: str, label: str) -> dict[str, Any]:
         """What the configuration says of a label; a label it does not know is refused with the near miss."""
-        entries = self.config[section] or {}
-        _check_name(f"{section} of the scale {self.scale!r}", label, entries)
+        entries = self.config[section]
+        checks.known(f"{section} of the scale {self.scale!r}", label, entries)
         return entries[label] or {}
 
     def labels(self, section: str) -> list[str]:
-        return sorted(self.config[section] or {})
+        return sorted(self.config[section])
 
     def kind(self, section: str, label: str) -> str:
         return self.entry(section, label).get("kind", label)
@@ -95,9 +72,9 @@ class Plan:
 
         For a dataset, those that ``function`` takes; for a model, what the dataset says of it is merged over.
         """
-        settings = {k: v for k, v in self.entry(section, label).items() if k not in STRUCTURE[section]}
+        settings = {k: v for k, v in self.entry(section, label).items() if k not in checks.STRUCTURE[section]}
         if section == "datasets":
-            takes = self._dataset_options(label)[function]
+            takes = checks.dataset_options(self.kind("datasets", label))[function]
             settings = {k: v for k, v in settings.items() if k in takes}
         elif dataset:
             settings |= self.entry("datasets", dataset).get(label, {})
@@ -106,10 +83,20 @@ class Plan:
     # --- files --------------------------------------------------------------------------------------------------------
 
     def manifest(self, dataset: str) -> str:
-        """Where the raw files of a dataset are listed: downloads are shared by all scales, phantoms are not."""
-        if self.source(dataset) == "real":
-            return f"data/{dataset}/real/manifest.csv"
-        return f"{self.results}/{dataset}/raw/manifest.csv"
+        """Where the raw files of a dataset are listed. Each scale has its own list, so that scales never disturb each
+        other; the files themselves are where they are."""
+        folder = "fetched" if self.source(dataset) == "real" else "simulated"
+        return f"{self.results}/{dataset}/{folder}/manifest.csv"
+
+    def dataset_settings(self, dataset: str) -> str:
+        """Kind and hyperparameters of a dataset, for its facts on a page."""
+        entry = self.entry("datasets", dataset)
+        kept = {
+            key: value
+            for key, value in entry.items()
+            if key not in {*checks.STRUCTURE["datasets"], *self.config["models"]}
+        }
+        return shlex.quote(json.dumps({"kind": self.kind("datasets", dataset), **kept}, sort_keys=True))
 
     def weights(self, section: str, label: str, dataset: str, seed: str | int) -> list[str]:
         """The files of weights that an entry reads, one for each model."""
@@ -130,10 +117,7 @@ class Plan:
 
     def code(self, script: str, folder: str = "", kind: str = "") -> list[str]:
         """The source files a job depends on: its script, its module, and all of ours that they import."""
-        start = [f"scripts/{script}.py"]
-        if folder:
-            start += [f"src/evidence/{folder}/__init__.py", f"src/evidence/{folder}/{kind}.py"]
-        return [str(path) for path in sorted(self._closure(tuple(start)))]
+        return [str(path) for path in sorted(sources.closure(tuple(sources.of_job(script, folder, kind)), self.root))]
 
     def part_files(self, dataset: str) -> list[str]:
         n = self.parts(dataset)
@@ -156,7 +140,7 @@ class Plan:
         real = [label for label in self.labels("datasets") if self.source(label) == "real"]
         raw = raw if isinstance(raw, Mapping) else dict.fromkeys(real, raw)
         for label in raw:
-            _check_name("raw", label, real)
+            checks.known("raw", label, real)
         return {f"EVIDENCE_RAW_{label.upper()}": str(path) for label, path in raw.items()}
 
     # --- papers -------------------------------------------------------------------------------------------------------
@@ -171,7 +155,9 @@ class Plan:
         """What a paper's file says of one item, or of the paper itself; a change of it makes that again."""
         content = self.paper(paper)
         if item:
-            chosen = {**content["tables"], **content["figures"]}[item]
+            shown = {**content["tables"], **content["figures"]}[item]
+            inside = item in content["tables"]  # a table holds its caption; a figure's stands on the page
+            chosen = {key: value for key, value in shown.items() if inside or key != "caption"}
         else:
             captions = {name: content["figures"][name].get("caption") for name in self.figures(paper)}
             chosen = {"captions": captions, **{key: content.get(key) for key in ("title", "reference", "notes")}}
@@ -278,72 +264,16 @@ class Plan:
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
-    def _dataset_options(self, label: str) -> dict[str, set[str]]:
-        kind = self.kind("datasets", label)
-        takes = {f: set(signatures.signature("datasets", kind, f).options) for f in signatures.FUNCTIONS["datasets"]}
-        return takes | {"settings": _settings()}
-
-    def _check_entry(self, section: str, label: str) -> None:
-        where = f"{section}.{label}"
-        if not LABEL.fullmatch(str(label)):
-            raise BadInput(f"{where}: a label has letters, digits and underscores only, and begins with a letter")
-        if not isinstance(self.config[section][label] or {}, Mapping):
-            raise BadInput(f"{where} must be a mapping of settings, not {self.config[section][label]!r}")
-        entry, folder = self.entry(section, label), SECTIONS[section]
-        kind = self.kind(section, label)
-        if kind not in signatures.names(folder):
-            raise BadInput(
-                f"{where}: there is no {kind!r} in src/evidence/{folder}; {near(kind, signatures.names(folder))}"
-            )
-        if section == "datasets":
-            models = set(self.config["models"] or {})
-            takes = set().union(*self._dataset_options(label).values())
-            for key, value in entry.items():
-                _check_name(where, key, STRUCTURE[section] | takes | models)
-                if key in models:
-                    self._check_options(f"{where}.{key}", "models", key, value)
-            if self.source(label) not in SOURCES:
-                raise BadInput(f"{where}.source: {self.source(label)!r}; {near(str(self.source(label)), SOURCES)}")
-            return
-        self._check_options(where, section, label, {k: v for k, v in entry.items() if k not in STRUCTURE[section]})
-        roles = signatures.signature(folder, kind).roles
-        for role in self.needs(section, label):
-            _check_name(f"{where}.needs", role, roles)
-        for role in roles:
-            if role not in self.needs(section, label):
-                raise BadInput(
-                    f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}"
-                )
-        for role, reference in self.needs(section, label).items():
-            model, _, network = str(reference).partition(".")
-            _check_name(f"{where}.needs.{role}, among the models", model, self.config["models"] or {})
-            saved = signatures.networks(self.kind("models", model))
-            _check_name(f"{where}.needs.{role}, among the networks of {model}", network or role, saved)
-
-    def _check_options(self, where: str, section: str, label: str, options: Mapping[str, Any]) -> None:
-        takes = signatures.signature(SECTIONS[section], self.kind(section, label)).options
-        for key in options:
-            _check_name(where, key, set(takes) | STRUCTURE[section])
-
-    def _check_cycles(self) -> None:
-        def follow(label: str, path: tuple[str, ...]) -> None:
-            if label in path:
-                raise BadInput(f"models need each other in a circle: {' → '.join((*path, label))}")
-            for reference in self.needs("models", label).values():
-                follow(reference.partition(".")[0], (*path, label))
-
-        for label in self.labels("models"):
-            follow(label, ())
-
     def _check_papers(self) -> dict[str, list[str]]:
         """Paper → its items that are asked for: ``paper`` means all but the optional ones, ``paper/item`` one."""
         chosen: dict[str, list[str]] = {}
-        for asked in self.config["papers"]:
+        papers = self.config["papers"]
+        for asked in [papers] if isinstance(papers, str) else papers:
             name, _, item = str(asked).partition("/")
             content = self.paper(name)
             there = {**content["tables"], **content["figures"]}
             if item:
-                _check_name(f"papers/{name}.yaml", item, there)
+                checks.known(f"papers/{name}.yaml", item, there)
             chosen.setdefault(name, []).extend(
                 [item] if item else [k for k, v in there.items() if not v.get("optional")]
             )
@@ -359,66 +289,29 @@ class Plan:
                         raise BadInput(f"papers/{name}.yaml: {error}") from None
         return chosen
 
-    @functools.cache  # noqa: B019 - there is one plan a process
-    def _closure(self, start: tuple[str, ...]) -> frozenset[Path]:
-        found: set[Path] = set()
-        waiting = [Path(path) for path in start]
-        while waiting:
-            path = waiting.pop()
-            if path not in found and has_code(self.root / path):
-                found.add(path)
-                waiting += imports(self.root / path, self.root)
-        return frozenset(found)
-
-
-@functools.cache
-def imports(path: Path, root: Path) -> list[Path]:
-    """The modules of ours that a source file imports, relative to the root. Packages count by their ``__init__``."""
-    names: list[str] = []
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    found = []
-    for name in names:
-        if name.partition(".")[0] != "evidence":
-            continue
-        steps = name.split(".")
-        for depth in range(1, len(steps) + 1):
-            base = Path("src", *steps[:depth])
-            found += [file for file in (base.with_suffix(".py"), base / "__init__.py") if (root / file).is_file()]
-    return _unique(found)
-
-
-@functools.cache
-def has_code(path: Path) -> bool:
-    """Whether a source file does more than describe; a folder's contract is text, and no reason to run again."""
-    return path.is_file() and any(not isinstance(node, ast.Expr) for node in _tree(path).body)
-
-
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
 
 def raw_moved(plan: Plan) -> None:
-    """Refuse to go on where the raw files are said to be elsewhere than where they were fetched from."""
+    """Refuse to go on with the arrays of one folder where the user now points to another.
+
+    They would not be made again by themselves, for paths are no triggers; ``--forcerun`` says that it is meant.
+    """
     given = {**os.environ, **plan.environment()}
     for dataset in plan.labels("datasets"):
-        link = plan.root / "data" / dataset / "real" / "raw"
         path = given.get(f"EVIDENCE_RAW_{dataset.upper()}")
-        if path and link.is_symlink() and Path(path).expanduser().resolve() != link.resolve():
+        if not path or plan.source(dataset) != "real":
+            continue
+        if not Path(path).expanduser().is_dir():
+            raise BadInput(f"the raw files of {dataset} are said to be in {path}, which is not a folder")
+        link = plan.root / plan.results / dataset / "fetched" / "raw"
+        info = plan.root / plan.results / dataset / "data" / "info.json"
+        before = link.resolve() if link.is_symlink() else None
+        if before is None and info.is_file():
+            before = Path(json.loads(info.read_text(encoding="utf-8")).get("raw") or path)
+        if before and Path(path).expanduser().resolve() != before and not {"-R", "--forcerun"} & set(sys.argv):
             raise BadInput(
-                f"{dataset} was fetched from {os.readlink(link)}, but now {path} is given. If the same files moved: "
-                f"ln -sfn {path} {link}. If they are other files: remove {link.parent} and run again"
+                f"{dataset} was made from {before}, but now {path} is given. If these are other files, add "
+                f"--forcerun fetch, or use another scale; if the same files moved: ln -sfn {path} {link}"
             )
-
-
-def _settings() -> set[str]:
-    tree = ast.parse((signatures.PACKAGE / "cohort.py").read_text(encoding="utf-8"))
-    node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "settings")
-    return {a.arg for a in node.args.kwonlyargs}
 
 
 def _flags(settings: Mapping[str, Any]) -> list[str]:
@@ -432,11 +325,6 @@ def _flags(settings: Mapping[str, Any]) -> list[str]:
         )
         words += [f"--{key}", shlex.quote(text)]
     return words
-
-
-def _check_name(where: str, name: str, there: Iterable[str]) -> None:
-    if name not in set(there):
-        raise BadInput(f"{where}: unknown name {name!r}; {near(str(name), there)}")
 
 
 def _unique(items: Iterable[Any]) -> list[Any]:

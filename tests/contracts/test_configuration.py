@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from evidence import cli, signatures
-from evidence.workflow import SECTIONS, Plan
+from evidence.checks import SECTIONS
+from evidence.workflow import Plan
 
 SCALES = ("", "smoke", "paper", "real")
 SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw compose record".split()
@@ -83,9 +84,9 @@ def test_the_environments_are_those_of_the_pins(root):
 
 
 LAYERS = [
-    {"errors", "seeds", "shapes", "networks"},
+    {"errors", "seeds", "shapes", "networks", "sources"},
     {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images"},
-    {"weights", "resuming", "pages", "cohort", "cli"},
+    {"weights", "resuming", "pages", "cohort", "cli", "checks"},
     {"training", "explaining", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts"},

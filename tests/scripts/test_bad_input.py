@@ -181,7 +181,7 @@ def test_a_label_that_is_missing(script, dataset, tmp_path):
     words = ("--weights", out / "weights.safetensors", "--history", out / "history.parquet")
     data = ("--images", dataset / "images.npy", "--index", dataset / "index.parquet")
     answer = script("train", "vagan", "--steps", "1", "--width", "2", *data, *words)
-    assert_refused(answer, "no training image of class 1")
+    assert_refused(answer, "no image of class 1")
     assert not files(out)
 
 

@@ -110,7 +110,7 @@ def test_scores_that_do_not_exist_are_counted_and_named(tabulated):
     table, text = tabulated()
     assert table.loc["Good", "n"] == 4
     assert table.loc["Poor", "n"] == 3  # of four in one seed, the whole number below the mean over seeds
-    assert "Poor: 1 scores do not exist" in text
+    assert "Poor, NCC: 1 scores do not exist" in text
 
 
 def test_published_ours_and_difference_stand_side_by_side(tabulated):
@@ -135,3 +135,14 @@ def test_a_score_of_all_samples_has_no_sample(script, dataset, networks, tmp_pat
         scores = io.load_table(out)
         assert len(scores) == count
         assert scores["sample"].isna().all() == (count == 1)
+
+
+def test_pictures_of_real_images_are_not_kept(script, tmp_path):
+    folder = tmp_path / "results" / "real" / "papers" / "cohort"
+    io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n\n![gallery](gallery.png)\n")
+    (folder / "gallery.png").write_bytes(b"\x89PNG")
+    io.save_table(folder / "networks.csv", pd.DataFrame({"source": ["real"]}))
+    status, text = script("record", folder, "--out", tmp_path / "out")
+    assert status == 0, text
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cohort-real.csv", "cohort-real.md"]
+    assert "not kept here" in (tmp_path / "out" / "cohort-real.md").read_text()

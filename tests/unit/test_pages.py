@@ -114,7 +114,7 @@ def test_a_paper_that_is_not_there_is_refused_with_the_near_miss(load, tmp_path)
         ("caption: Scores.", "captain: Scores.", "tables.table1 has an unknown key 'captain'; did you mean 'caption'?"),
         ("kind: examples", "kin: examples", "figures.figure3 has an unknown key 'kin'; did you mean 'kind'?"),
         ("kind: examples, ", "", "figures.figure3 lacks kind"),
-        ("rows: {method", "claims: {method", "tables.table1 lacks rows"),
+        ("rows: {method", "fixed: {method", "tables.table1"),
         ("{method: {CAM", "{methods: {CAM", "tables.table1 has an axis 'methods'; did you mean 'method'?"),
         ("{metric: {", "{metrics: {", "tables.table1 has an axis 'metrics'; did you mean 'metric'?"),
         ("{dataset: synthetic}", "{data: synthetic}", "tables.table1 has an axis 'data'; did you mean 'dataset'?"),

@@ -114,9 +114,7 @@ def test_images_of_two_shapes_are_refused_by_both_names(packed, name, change):
 def test_an_image_that_is_not_finite_is_refused_by_its_unit(value):
     part = part_of(3)
     part.images[1, 0, 2, 3] = value
-    with pytest.raises(
-        BadInput, match="patient 7: the image holds NaN or infinite values; repair the file or remove it"
-    ):
+    with pytest.raises(BadInput, match="patient 7: the image holds NaN or infinite values; mend or remove it"):
         parts.check(part, "patient 7")
 
 

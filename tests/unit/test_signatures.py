@@ -59,7 +59,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_module_without_its_function_is_refused(folder):
     folder('"""New."""\n\ndef scores(maps): ...\n')
-    with pytest.raises(BadInput, match=r"new.py lacks score\(\), which every module in metrics has"):
+    with pytest.raises(BadInput, match=r"new.py lacks score\(\), which every module in its folder has"):
         signatures.signature("metrics", "new")
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evidence import io, resuming, training
+from evidence import io, resuming, sources, training
 from evidence.errors import BadInput
 
 SLOW = "--steps 30 --width 2 --batch 4 --critic_steps 2 --burst 2 --average 0.9 --validate_batches 1".split()
@@ -220,7 +220,7 @@ def test_batches_start_anywhere(samples):
 
 def test_a_class_without_an_image_is_named():
     samples = training.Samples(np.zeros((3, 1, 8, 8), np.float32), np.zeros(3, int))
-    with pytest.raises(BadInput, match="no training image of class 1"):
+    with pytest.raises(BadInput, match="no image of class 1"):
         training.Batches(samples, 2, seed=0, by_class=True)
 
 
@@ -250,6 +250,44 @@ def test_a_folder_is_held_by_one_process(tmp_path, capsys):
             pass
     with resuming.only_one(tmp_path, patience=0.3) as waited:
         assert not waited
+
+
+def test_ctrl_c_saves_like_sigterm(dataset, root):
+    out, text = interrupted(dataset, root, "ctrl-c", signal.SIGINT)
+    assert "the same command resumes" in text
+    assert torch.load(out / "state.pt", weights_only=True)["step"] > 0
+
+
+def test_the_recipe_sees_the_code_and_which_network_is_meant(tmp_path):
+    """A state made by other code is not gone on from, and #average is another network than #best."""
+    (tmp_path / "w").write_bytes(b"weights")
+    average, best = (resuming.recipe(networks={"generator": f"{tmp_path / 'w'}#{n}"}) for n in ("average", "best"))
+    assert average != best
+    assert resuming.recipe("src/evidence/models/vagan.py") != resuming.recipe("src/evidence/models/classifier.py")
+    package = tmp_path / "src" / "evidence"
+    package.mkdir(parents=True)
+    (package / "a.py").write_text("from evidence import b\n")
+    (package / "b.py").write_text("x = 1\n")
+    before = sources.digest("src/evidence/a.py", root=tmp_path)
+    for cache in (sources.closure, sources.imports, sources.has_code, sources._tree):
+        cache.cache_clear()
+    (package / "b.py").write_text("x = 2\n")
+    assert sources.digest("src/evidence/a.py", root=tmp_path) != before
+
+
+def test_a_process_that_waited_takes_a_result_of_the_same_recipe_only(dataset, root):
+    """The other process may have trained something else meanwhile."""
+    out = dataset / "shared"
+    for lam, taken in (("50", False), ("50", True), ("60", False)):
+        with resuming.only_one(out):
+            second = subprocess.Popen(
+                **train(dataset, out, *SLOW, "--lam", lam), cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            for line in second.stdout:  # until it says that it waits
+                if "waiting" in line:
+                    break
+        text = second.communicate(timeout=120)[0]
+        assert ("by the same recipe" in text) == taken, text
 
 
 def test_the_recipe_depends_on_every_part_and_on_no_order():

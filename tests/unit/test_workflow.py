@@ -7,8 +7,10 @@ import sys
 import pytest
 import yaml
 
+from evidence import checks, io
 from evidence.errors import BadInput
-from evidence.workflow import Plan, has_code, imports, raw_moved
+from evidence.sources import has_code, imports
+from evidence.workflow import Plan, raw_moved
 
 
 @pytest.fixture
@@ -79,10 +81,47 @@ def test_a_table_that_names_an_absent_method_says_which_paper(config, root):
     assert "'cam'" in message
 
 
-def test_models_in_a_circle_are_refused(config, root, monkeypatch):
-    monkeypatch.setattr(Plan, "_check_entry", lambda *_: None)
-    config["models"] |= {"a": {"needs": {"x": "b"}}, "b": {"needs": {"x": "a.network"}}}
-    assert "circle: a → b → a" in refusal(config, root)
+def test_models_in_a_circle_are_refused():
+    models = {"a": {"needs": {"x": "b"}}, "b": {"needs": {"x": "a.network"}}}
+    with pytest.raises(BadInput, match="circle: a → b → a"):
+        checks._circles(models)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        (("models", "vagan", "norm"), "colum", ["models.vagan.norm", "did you mean 'column'?"]),
+        (("models", "vagan", "steps"), "many", ["models.vagan.steps", "'many' is no int"]),
+        (("models", "vagan", "steps"), 2.5, ["models.vagan.steps", "2.5 is no int"]),
+        (("models", "vagan", "tanh"), "no", ["models.vagan.tanh", "'no' is no bool"]),
+        (("models", "vagan", "lr"), True, ["models.vagan.lr", "True is no float"]),
+        (("datasets", "synthetic", "count"), "all", ["datasets.synthetic.count", "'all' is no int"]),
+        (("datasets", "synthetic", "resources"), {"mem_gb": 3}, ["resources", "did you mean 'mem_mb'?"]),
+        (("datasets", "synthetic", "classifier"), {"kind": "vagan"}, ["datasets.synthetic.classifier", "'kind'"]),
+        (("datasets", "synthetic", "parts"), 0, ["parts", "whole number from 1"]),
+        (("datasets", "synthetic", "parts"), "two", ["parts", "whole number from 1"]),
+        (("scale",), "my scale", ["scale", "'my scale'"]),
+        (("models",), None, ["models must be a mapping"]),
+        (("methods", "cam", "needs"), "cam_classifier", ["methods.cam", "needs"]),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_wrong_value_is_refused_before_the_first_job(config, root, where, value, words):
+    entry = config
+    for key in where[:-1]:
+        entry = entry[key]
+    entry[where[-1]] = value
+    message = refusal(config, root)
+    for word in words:
+        assert word in message
+
+
+def test_seeds_and_papers_may_come_from_the_command_line(config, root):
+    config |= {"seeds": ["0", "1", "1"], "papers": "baumgartner2018"}
+    plan = Plan(config, root)
+    assert plan.seeds == [0, 1]
+    assert list(plan.items) == ["baumgartner2018"]
+    assert Plan({**config, "seeds": 3}, root).seeds == [3]
 
 
 def test_options_are_sorted_quoted_and_of_the_entry_alone(config, root):
@@ -141,17 +180,28 @@ def test_metrics_of_maps_and_the_plan_import_no_torch(root):
         assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == 0, module
 
 
-def test_raw_files_that_are_elsewhere_than_fetched_stop_the_run(config, root, tmp_path, monkeypatch):
+def test_raw_files_that_are_elsewhere_than_before_stop_the_run(config, root, tmp_path, monkeypatch):
+    """By the link of the listing and, where somebody removed that, by what was packed."""
     config["datasets"]["cohort"] = {"kind": "brain_mri"}
     plan = Plan(config, root)
     plan.root = tmp_path
-    link = tmp_path / "data" / "cohort" / "real" / "raw"
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "results/quick/cohort/fetched/raw"
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "first")
-    monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "first"))
+    io.save_json(tmp_path / "results/quick/cohort/data/info.json", {"raw": str(tmp_path / "first")})
+    for _ in range(2):
+        monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "first"))
+        raw_moved(plan)
+        monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "second"))
+        with pytest.raises(BadInput, match="first, but now .*second is given.*--forcerun fetch"):
+            raw_moved(plan)
+        link.unlink(missing_ok=True)
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--forcerun", "fetch"])
     raw_moved(plan)
-    monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "second"))
-    with pytest.raises(BadInput, match="ln -sfn .*second"):
+    monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "third"))
+    with pytest.raises(BadInput, match="third, which is not a folder"):
         raw_moved(plan)
 
 

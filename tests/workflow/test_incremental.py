@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evidence.workflow import Plan, has_code
+from evidence.sources import has_code
+from evidence.workflow import Plan
 from tests.workflow.conftest import snakemake
 
 SYNTHETIC, COHORT = "synthetic", "cohort"
@@ -127,7 +128,7 @@ def test_the_steps_of_a_classifier_concern_it_and_what_needs_it(dry, edit):
 def test_a_setting_of_one_dataset_leaves_the_other_alone(dry, edit):
     edit("scales/smoke.yaml", "count: 80, size: 32, explain: 3, parts: 2", "count: 84, size: 32, explain: 3, parts: 2")
     found = dry().outputs
-    assert f"{SYNTHETIC}/raw/manifest.csv" in found
+    assert f"{SYNTHETIC}/simulated/manifest.csv" in found
     assert weights("classifier") in found
     assert not {path for path in found if path.startswith(COHORT)}
 
@@ -136,7 +137,7 @@ def test_how_many_are_explained_concerns_no_raw_file(dry, edit):
     edit("scales/smoke.yaml", "size: 32, explain: 3, parts: 2", "size: 32, explain: 4, parts: 2")
     found = dry().outputs
     assert f"{SYNTHETIC}/data/images.npy" in found
-    assert f"{SYNTHETIC}/raw/manifest.csv" not in found
+    assert f"{SYNTHETIC}/simulated/manifest.csv" not in found
 
 
 def test_the_order_of_keys_means_nothing(dry, edit):

@@ -4,6 +4,8 @@ from typing import Literal
 
 import torch
 
+from evidence.errors import BadInput
+from evidence.networks.unet import MapGenerator
 from evidence.shapes import Images, Maps
 
 
@@ -14,5 +16,7 @@ def attribute(images: Images, generator, *, map: Literal["effective", "raw"] = "
     Args:
         map: ``effective`` is x - y, the change that the squashed image shows; ``raw`` is -M(x), the generator's output.
     """
+    if not isinstance(generator, MapGenerator):
+        raise BadInput(f"VA-GAN's map needs a map generator, not a {type(generator).__name__}; train vagan for it")
     change = images - generator.heal(images) if map == "effective" else -generator(images)
     return change.mean(1, keepdim=True)

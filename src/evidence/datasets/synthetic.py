@@ -27,7 +27,7 @@ CHUNK = 500  # images in a raw file
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes in pixels, in the paper's proportions to an image of 112×112."""
+    """Sizes in pixels, in the paper's proportions to an image of 112×112, rounded to whole pixels."""
 
     size: int
 

@@ -28,7 +28,8 @@ def draw(
         by: column of the index that tells the groups apart.
         groups: a row each, the next image of that group; empty for ``count`` images taken in turn from all groups.
         count: number of rows where no groups are asked for.
-        healed: heading of a map that is taken from the image, to show in a last column what is left.
+        healed: heading of a map that is taken from the image, to show in a last column what is left. Grey images only:
+            a map has one channel, so of a colour image it does not say what is left.
     """
     explained = np.flatnonzero(index["explain"])
     if groups and by not in index:
@@ -37,6 +38,7 @@ def draw(
     rows = chosen(members, tuple(groups), count, len(explained))
     if healed and healed not in maps:
         raise BadInput(f"healed: there is no map {healed!r}; {near(healed, maps)}")
+    healed = healed if images.shape[1] == 1 else ""
     headings = ["Observed", *maps, *(["Healed"] if healed else [])]
     figure, axes = style.grid(len(rows), len(headings))
     for line, row in zip(axes, rows, strict=True):

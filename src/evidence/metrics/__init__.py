@@ -9,5 +9,6 @@ It asks for what it needs by name. ``maps``, ``truth``: those of the explained s
 names are networks, by their roles, in evaluation mode. The result is an array with one value a sample, or a mapping
 from a setting (a percentile, say) to such arrays; a single value for several samples is a score of all of them.
 
-A score that does not exist is NaN: it is counted and named, never dropped. ``BETTER`` is ``"higher"`` or ``"lower"``.
+A score that does not exist is NaN: it is counted and named, never dropped. ``BETTER`` is ``"higher"`` or ``"lower"``,
+and ``RANGE`` the least and the greatest score there can be, which the contract tests hold it to.
 """

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from evidence import machine, training
+from evidence.errors import BadInput
 from evidence.networks.c3d import Classifier
 
 NETWORKS = ("classifier",)
@@ -29,6 +30,7 @@ class Learner(training.Learner):
         classes: number of classes.
         width: channels of the first layer.
         widest: no layer has more channels.
+        last_block: whether there is a fifth block; the authors' alternative in 3D has none.
         hidden: units of the dense head's hidden layer.
     """
 
@@ -45,11 +47,14 @@ class Learner(training.Learner):
         classes: int = 2,
         width: int = 32,
         widest: int = 512,
+        last_block: bool = True,
         hidden: int = 512,
     ):
+        if classes < 2:
+            raise BadInput(f"a classifier tells two classes or more apart, not {classes}")
         super().__init__()
         channels, *size = shape
-        sizes = {"width": width, "widest": widest, "hidden": hidden}
+        sizes = {"width": width, "widest": widest, "last_block": last_block, "hidden": hidden}
         self.network = Classifier(size=tuple(size), channels=channels, head=head, classes=classes, **sizes)
         self.best = copy.deepcopy(self.network)
         self.register_buffer("best_loss", torch.tensor(float("inf")))

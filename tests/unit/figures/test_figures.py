@@ -147,11 +147,10 @@ def test_without_groups_it_shows_some_of_all_in_turn_and_signed_maps_around_grey
     assert figure.axes[3].get_title() == "Healed"
 
 
-def test_a_gallery_in_colour_heals_all_channels(index):
+def test_a_gallery_in_colour_shows_no_healed_image_that_one_map_cannot_tell(index):
     images, maps = images_of((7, 8), 3), images_of((7, 8), count=5) / 2
     figure = gallery.draw(images, index, {"VA-GAN": maps}, count=1, healed="VA-GAN")
-    healed = np.clip((np.moveaxis(images[1] - maps[0], 0, -1) + 1) / 2, 0, 1)
-    np.testing.assert_allclose(shown(figure.axes[2]), healed, rtol=1e-6)
+    assert [axis.get_title() for axis in figure.axes] == ["Observed", "VA-GAN"]
 
 
 def test_without_the_column_a_gallery_shows_the_first(index):

@@ -137,6 +137,7 @@ def test_the_kept_network_describes_itself():
         "classes": 2,
         "width": 2,
         "widest": 5,
+        "last_block": True,
         "hidden": 3,
     }
     assert options == expected

@@ -71,7 +71,7 @@ def critic_twin(learner, baseline, interest, norm, mixing):
         penalty = penalty + sum((n - 1) ** 2 for n in norms) / len(norms) / len(baseline)
         real = real + critic(baseline[j][None])[0] / len(baseline)
         generated = generated + critic(healed[j][None])[0] / len(baseline)
-    return {"critic_real": real, "critic_generated": -generated, "penalty": 10 * penalty}
+    return {"critic_real": real, "critic_generated": -generated, "weighted_penalty": 10 * penalty}
 
 
 def generator_twin(learner, interest, lam):
@@ -80,7 +80,7 @@ def generator_twin(learner, interest, lam):
     for x, y in zip(interest, healed, strict=True):
         adversarial = adversarial + learner.critic(y[None])[0] / len(interest)
         change = change + sum(abs(b - a) for a, b in zip(x.flatten(), y.flatten(), strict=True)) / interest.numel()
-    return {"adversarial": adversarial, "l1": lam * change}
+    return {"adversarial": adversarial, "weighted_l1": lam * change}
 
 
 def gradients(terms, network):
@@ -103,7 +103,7 @@ def test_the_critic_loss_and_its_gradient_are_those_of_the_twin(learner_of, shap
     expected = critic_twin(learner, baseline, interest, norm, mixing)
     torch.manual_seed(5)
     found = learner.critic_terms(baseline, interest)
-    assert found["penalty"] > 0.1
+    assert found["weighted_penalty"] > 0.1
     assert_equal_terms(found, expected)
     ours, theirs = gradients(found, learner.critic), gradients(expected, learner.critic)
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10 * theirs.abs().max().item())
@@ -175,17 +175,17 @@ def test_the_l1_term_is_a_mean_over_pixels(learner_of, size):
     """A map of 0.25 everywhere costs a quarter of λ, however large the image is."""
     learner = learner_of((1, *size), tanh=False, initial="zero", lam=60.0)
     nn.init.constant_(learner.generator.last.bias, -0.25)
-    assert learner.generator_terms(*pair((1, *size)))["l1"].item() == pytest.approx(15)
+    assert learner.generator_terms(*pair((1, *size)))["weighted_l1"].item() == pytest.approx(15)
 
 
 def test_from_the_zero_map_the_image_is_its_own_healed_one(learner_of, shape):
     _, interest = pair(shape)
     plain = learner_of(shape, tanh=False, initial="zero")
     assert torch.equal(plain.heal(plain.generator, interest), interest)
-    assert plain.generator_terms(interest, interest)["l1"] == 0
+    assert plain.generator_terms(interest, interest)["weighted_l1"] == 0
     squashed = learner_of(shape, initial="zero")
     assert torch.equal(squashed.heal(squashed.generator, interest), interest.tanh())
-    assert learner_of(shape, tanh=False).generator_terms(interest, interest)["l1"] > 0
+    assert learner_of(shape, tanh=False).generator_terms(interest, interest)["weighted_l1"] > 0
 
 
 def test_the_defaults_are_those_of_the_release():
@@ -301,7 +301,7 @@ def test_a_step_updates_the_critic_as_often_as_it_should_and_then_the_generator(
     learner.generator.eval()  # as a validation leaves it
     terms = learner.step(Counted(*pair((1, 16, 24))), 0)
     assert updates == [("critic", True, True)] * 4 + [("generator", True, False)]
-    assert set(terms) == {"critic_real", "critic_generated", "penalty", "adversarial", "l1"}
+    assert set(terms) == {"critic_real", "critic_generated", "weighted_penalty", "adversarial", "weighted_l1"}
     assert not any(value.requires_grad for value in terms.values())
     learner.step(Counted(*pair((1, 16, 24))), 1)
     assert updates[5:] == [("critic", True, True)] * 2 + [("generator", True, False)]
@@ -435,9 +435,11 @@ def test_agreement_is_measured_on_the_images_of_the_class_of_interest(samples, m
     found = learner.validate(samples, 0)
     assert found["ncc"] == pytest.approx(1, abs=1e-5)
     assert found["ncc_average"] == pytest.approx(-1, abs=1e-5)
-    np.testing.assert_array_equal(torch.cat(seen), samples.images[1::2])
+    for images in seen:  # once for the size of the change, once for the agreement
+        np.testing.assert_array_equal(images, samples.images[1::2])
+    assert found["change"] == pytest.approx(float((samples.images[1::2] > 0.5).mean()), abs=1e-5)
 
 
 def test_without_a_truth_nothing_is_said_of_agreement(samples):
     learner = Learner((1, 16, 24), width=1, validate_batches=1)
-    assert set(learner.validate(Samples(samples.images, samples.labels), 0)) == {"critic_loss"}
+    assert set(learner.validate(Samples(samples.images, samples.labels), 0)) == {"critic_loss", "change"}

@@ -1,0 +1,132 @@
+"""What can be wrong with a configuration, found before the first job. Standard library and the sources alone.
+
+Every name is compared with what there is, and refused with the near miss: sections, labels, kinds, roles, networks,
+hyperparameters. Values are compared with the annotations of the parameters they are for.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from evidence import signatures
+from evidence.errors import BadInput, near
+
+SECTIONS = {"datasets": "datasets", "models": "models", "methods": "attribution", "metrics": "metrics"}
+TOP = {"scale", "papers", "seeds", "raw", *SECTIONS}
+SOURCES = ("generated", "phantom", "real")
+RESOURCES = ("mem_mb", "runtime")
+STRUCTURE = {  # keys that are no hyperparameters
+    "datasets": {"kind", "source", "parts", "resources"},
+    "models": {"kind", "needs"},
+    "methods": {"kind", "needs"},
+    "metrics": {"kind", "needs"},
+}
+LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+Config = Mapping[str, Any]
+
+
+def configuration(config: Config) -> None:
+    """Refuse, with ``BadInput``, what no run could make sense of."""
+    for key in config:
+        known("the configuration", key, TOP)
+    for key in ("scale", "papers", "seeds", *SECTIONS):
+        if key not in config:
+            raise BadInput(f"the configuration lacks {key!r}; see config.yaml")
+    if not LABEL.fullmatch(str(config["scale"])):
+        raise BadInput(f"scale: {config['scale']!r} is a folder's name: letters, digits and underscores")
+    for section in SECTIONS:
+        if not isinstance(config[section], Mapping):
+            raise BadInput(f"{section} must be a mapping from labels to settings, not {config[section]!r}")
+        for label, entry in config[section].items():
+            if not LABEL.fullmatch(str(label)):
+                raise BadInput(f"{section}.{label}: a label has letters, digits and underscores, a letter first")
+            if not isinstance(entry or {}, Mapping):
+                raise BadInput(f"{section}.{label} must be a mapping of settings, not {entry!r}")
+    for section in SECTIONS:
+        for label, entry in config[section].items():
+            _entry(config, section, label, entry or {})
+    _circles(config["models"])
+
+
+def seeds(value: Any) -> list[int]:
+    """The seeds; words of digits too, as ``--config 'seeds=[0, 1]'`` hands them over."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(str(seed).isdigit() for seed in listed):
+        raise BadInput(f"seeds: {value} must be a list of whole numbers from 0, such as [0, 1, 2]")
+    return list(dict.fromkeys(int(seed) for seed in listed))
+
+
+def known(where: str, name: str, there: Iterable[str]) -> None:
+    """Refuse a name that is not there."""
+    there = list(there)
+    if name not in there:
+        raise BadInput(f"{where}: unknown name {name!r}; {near(str(name), there)}")
+
+
+def dataset_options(kind: str) -> dict[str, set[str]]:
+    """Function of a dataset → the hyperparameters that it takes; ``settings`` are those of packing."""
+    functions = signatures.FUNCTIONS["datasets"]
+    takes = {function: set(signatures.signature("datasets", kind, function).options) for function in functions}
+    return takes | {"settings": set(signatures.packing().options)}
+
+
+def _entry(config: Config, section: str, label: str, entry: Config) -> None:
+    where, folder, kind = f"{section}.{label}", SECTIONS[section], entry.get("kind", label)
+    there = signatures.names(folder)
+    if kind not in there:
+        raise BadInput(f"{where}: there is no {kind!r} in src/evidence/{folder}; {near(str(kind), there)}")
+    settings = {key: value for key, value in entry.items() if key not in STRUCTURE[section]}
+    if section == "datasets":
+        _dataset(config, where, kind, entry, settings)
+        return
+    _settings(where, signatures.signature(folder, kind), settings, STRUCTURE[section])
+    needs, roles = entry.get("needs") or {}, signatures.signature(folder, kind).roles
+    if not isinstance(needs, Mapping):
+        raise BadInput(f"{where}.needs must map roles to models, such as {{{(roles or ('role',))[0]}: {needs}}}")
+    for role in roles:
+        if role not in needs and len(needs) < len(roles):
+            raise BadInput(f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}")
+    for role, reference in needs.items():
+        known(f"{where}.needs", role, roles)
+        model, _, network = str(reference).partition(".")
+        known(f"{where}.needs.{role}, among the models", model, config["models"])
+        model_kind = (config["models"][model] or {}).get("kind", model)
+        known(f"{where}.needs.{role}, among the networks of {model}", network or role, signatures.networks(model_kind))
+
+
+def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Config) -> None:
+    functions = [signatures.signature("datasets", kind, function) for function in signatures.FUNCTIONS["datasets"]]
+    options = {name for function in (*functions, signatures.packing()) for name in function.options}
+    for key, value in settings.items():
+        known(where, key, STRUCTURE["datasets"] | options | set(config["models"]))
+        if key in config["models"] and key not in options:  # what differs for this dataset
+            model_kind = (config["models"][key] or {}).get("kind", key)
+            _settings(f"{where}.{key}", signatures.signature("models", model_kind), value or {}, set())
+            continue
+        for function in (*functions, signatures.packing()):
+            function.check(where, {key: value} if key in function.options else {})
+    if entry.get("source", "real") not in SOURCES:
+        raise BadInput(f"{where}.source: {entry['source']!r}; {near(str(entry['source']), SOURCES)}")
+    parts = entry.get("parts", 1)
+    if not isinstance(parts, int) or parts < 1:
+        raise BadInput(f"{where}.parts: {parts!r} must be a whole number from 1")
+    for key in entry.get("resources") or {}:
+        known(f"{where}.resources", key, RESOURCES)
+
+
+def _settings(where: str, signature: signatures.Signature, settings: Config, structure: set[str]) -> None:
+    for key in settings:
+        known(where, key, set(signature.options) | structure)
+    signature.check(where, settings)
+
+
+def _circles(models: Config) -> None:
+    def follow(label: str, path: tuple[str, ...]) -> None:
+        if label in path:
+            raise BadInput(f"models need each other in a circle: {' → '.join((*path, label))}")
+        for reference in ((models[label] or {}).get("needs") or {}).values():
+            follow(str(reference).partition(".")[0], (*path, label))
+
+    for label in models:
+        follow(label, ())
