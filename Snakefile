@@ -32,4 +32,4 @@ rule all:
 
 onerror:
     # the last lines of each failed job's log, which say what to do
-    shell("sed -n 's/^    log: \\(.*\\) (check.*/\\1/p' {log} | sort -u | xargs -r tail -n 3 -v >&2")
+    shell(r"""sed -n "s/^Command .*&> \([^']*\)'.*/\1/p" {log} | sort -u | xargs -r tail -v -n 3 >&2""")

@@ -131,3 +131,14 @@ def test_what_was_measured_can_be_kept(made, script, tmp_path):
     status, text = script("record", tmp_path / "results/none/papers/x", "--out", tmp_path)
     assert status == 1
     assert "page.md is missing" in text
+
+
+def test_a_failed_job_says_why_at_the_end_of_the_run(root, tmp_path):
+    """Jobs write to their logs; nobody should have to look for the one line that says what to do."""
+    folder = copy_of(root, tmp_path / "evidence")
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("size: 56", "size: 57"))
+    for words in (("--quiet", "rules"), ()):
+        run = snakemake(folder, *words)
+        assert run.returncode != 0
+        assert "error: count has to be a multiple of 4 and size one of 8, not 4000 and 57" in run.stdout + run.stderr
