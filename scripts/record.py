@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     name, out = f"{folder.name}-{scale.name}", Path(args.out)
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
-    text = f"{head}- **Time**: {times(scale)}\n{line}{rest}"
+    text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"
     tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
     if any("real" in set(table["source"]) for table in tables):
         text = re.sub(r"!\[[^]]*\]\([^)]+\)", "(A picture of real images, not kept here.)", text)
