@@ -121,7 +121,10 @@ def test_what_was_measured_can_be_kept(made, script, tmp_path):
     status, text = script("record", made / "results/smoke/papers/baumgartner2018", "--out", tmp_path)
     assert status == 0, text
     page = (tmp_path / "baumgartner2018-smoke.md").read_text()
-    assert re.search(r"\*\*Time of the whole scale\*\*: models \d+\.\d minutes .* in 6 jobs; maps \d+\.\d minutes .* in 14 jobs", page)
+    assert re.search(
+        r"\*\*Time of the whole scale\*\*: models \d+\.\d minutes .* in 6 jobs; maps \d+\.\d minutes .* in 14 jobs",
+        page,
+    )
     for picture in re.findall(r"!\[\w+\]\(([^)]+)\)", page):
         assert "/" not in picture
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
