@@ -5,12 +5,13 @@ import sys
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from evidence.errors import BadInput
-from evidence.workflow import Plan, raw_moved
+from evidence import raw
+from evidence.workflow import Plan
 from snakemake.exceptions import WorkflowError
 
 try:
     plan = Plan(config, workflow.basedir)
-    raw_moved(plan)
+    raw.moved(plan)
 except BadInput as error:
     raise WorkflowError(str(error)) from None
 

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     samples = np.flatnonzero(index["explain"])
     networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     recipe = resuming.recipe(
-        *sources.of_job("attribute", "attribution", call.name)[1:],
+        *sources.of_module("attribution", call.name),
         networks=call.networks,
         method=call.name,
         options=call.options,

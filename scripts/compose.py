@@ -33,8 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     paper, page = pages.load(args.paper), Path(args.page)
     trained = {path: provenance.facts(path) for path in args.weights}
     drawn = {path: io.load_table(path) for path in args.samples}
+    infos = {Path(path).parts[-3]: io.load_json(path) for path in args.info}  # by dataset
     lines = [f"# {paper['title']}", "", paper["reference"], ""]
-    lines += head(args.scale, args.info, trained, drawn)
+    lines += head(args.scale, infos, trained, drawn)
     for path in args.tables:
         if path.endswith(".md"):
             lines += [f"## {Path(path).stem}", "", Path(path).read_text(encoding="utf-8").strip(), ""]
@@ -44,11 +45,13 @@ def main(argv: list[str] | None = None) -> None:
         lines += [f"## {name}", "", f"![{name}]({link})", "", paper["figures"][name].get("caption", "").strip(), ""]
     if paper.get("notes"):
         lines += ["## Notes", "", paper["notes"].strip(), ""]
-    lines += settings([io.load_json(path) | {"path": path} for path in args.info], trained, drawn)
+    lines += settings(infos, trained, drawn)
     io.save_text(page, "\n".join(lines))
 
 
-def head(scale: str, infos: list[str], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
+def head(
+    scale: str, infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]
+) -> list[str]:
     """The facts a reader needs before any number."""
     commits = {facts.get("commit", "unknown") for facts in trained.values()} | {
         t.attrs["commit"] for t in drawn.values()
@@ -58,11 +61,10 @@ def head(scale: str, infos: list[str], trained: Mapping[str, Mapping], drawn: Ma
     }
     minutes = sum(float(facts.get("seconds", 0)) for facts in trained.values()) / 60
     lines = [f"- **Scale**: {scale}"]
-    for path in infos:
-        info = io.load_json(path)
+    for dataset, info in infos.items():
         size = "×".join(map(str, info["shape"][2:]))
         lines.append(
-            f"- **Data**: {Path(path).parts[-3]}, {DATA[info['source']]}; {info['samples']} images of {size} from "
+            f"- **Data**: {dataset}, {DATA[info['source']]}; {info['samples']} images of {size} from "
             f"{info['subjects']} subjects, {info['explained']} explained"
             + (f"; {info['duplicates left out']} duplicates left out" if info["duplicates left out"] else "")
         )
@@ -75,13 +77,13 @@ def head(scale: str, infos: list[str], trained: Mapping[str, Mapping], drawn: Ma
     return lines
 
 
-def settings(infos: list[Mapping], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
+def settings(infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
     """What was set for each dataset, and every setting that departs from the paper's value, the code's default."""
     lines = ["## Settings that depart from the papers'", "", "| what | kind | settings |", "| --- | --- | --- |"]
-    for info in infos:
+    for dataset, info in infos.items():
         given = dict(info["settings"])
         kind = given.pop("kind")
-        lines.append(f"| {Path(info['path']).parts[-3]} | {kind} | {', '.join(f'{k} {v}' for k, v in given.items())} |")
+        lines.append(f"| {dataset} | {kind} | {', '.join(f'{k} {v}' for k, v in given.items())} |")
     recipes = [("models", path, facts["model"], facts["options"]) for path, facts in trained.items()]
     recipes += [("attribution", path, table.attrs["method"], table.attrs["options"]) for path, table in drawn.items()]
     chosen = {path: json.loads(table.attrs["networks"]) for path, table in drawn.items()}

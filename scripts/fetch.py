@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from evidence import cli, io
+from evidence import cli, io, raw
 from evidence.errors import BadInput
 
 
@@ -20,25 +20,20 @@ def main(argv: list[str] | None = None) -> None:
         },
     )
     label = call.files.label or call.name
-    variable = raw_variable(label)
+    variable = raw.variable(label)
     given = call.files.raw or os.environ.get(variable, "")
     if not given:
         raise BadInput(f"where are the raw files of {label}? Set {variable} to their folder, or give --raw")
-    raw, manifest = Path(given).expanduser().resolve(), Path(call.files.manifest)
-    if not raw.is_dir():
-        raise BadInput(f"{raw}, named by {variable} or --raw for the dataset {label}, is not a folder")
-    units = call.module.fetch(raw, **call.options)
-    io.save_manifest(manifest, raw, units)
+    folder, manifest = Path(given).expanduser().resolve(), Path(call.files.manifest)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}, named by {variable} or --raw for the dataset {label}, is not a folder")
+    units = call.module.fetch(folder, **call.options)
+    io.save_manifest(manifest, folder, units)
     link = manifest.with_name("raw")
     if link.is_symlink():
         link.unlink()
-    link.symlink_to(raw)
-    print(f"{label}: {sum(map(len, units.values()))} files in {len(units)} units below {raw}")
-
-
-def raw_variable(label: str) -> str:
-    """The environment variable that says where the raw files of a dataset are."""
-    return f"EVIDENCE_RAW_{label.upper()}"
+    link.symlink_to(folder)
+    print(f"{label}: {sum(map(len, units.values()))} files in {len(units)} units below {folder}")
 
 
 if __name__ == "__main__":

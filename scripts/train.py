@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     train, validation = (training.samples_of(split, images, index, truth) for split in ("train", "validation"))
     networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     recipe = resuming.recipe(
-        *sources.of_job("train", "models", call.name)[1:],
+        *sources.of_module("models", call.name),
         networks=call.networks,
         model=call.name,
         options=call.options,

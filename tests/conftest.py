@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import copy
 import importlib
 import os
 import sys
@@ -11,6 +12,14 @@ from evidence import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+def merged(base: dict, overlay: dict) -> dict:
+    """A configuration with an overlay, as Snakemake merges them."""
+    out = copy.deepcopy(base)
+    for key, value in overlay.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def parse(argv: list[str] | None, folder: str, *, flags: Flags, description: str
     function = function or signatures.FUNCTIONS[folder][0]
     sign = signatures.signature(folder, name, function)
     module = importlib.import_module(f"evidence.{folder}.{name}")
-    parser = ArgumentParser(prog=f"{_script()} {name}", description=_text(module, function, description))
+    parser = ArgumentParser(prog=f"{_script()} {name}", description=_text(module, description))
     target = getattr(module, function)
     add = parser.add_class_arguments if isinstance(target, type) else parser.add_function_arguments
     add(target, skip=set(sign.positional), as_group=False)
@@ -108,7 +108,7 @@ def _script() -> str:
     return sys.argv[0].rpartition("/")[2] or "evidence"
 
 
-def _text(module: ModuleType, function: str, description: str) -> str:
+def _text(module: ModuleType, description: str) -> str:
     return f"{description}\n\n{(module.__doc__ or '').strip()}"
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import io as memory
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import nn
 from evidence import io, machine
 from evidence.errors import BadInput
 from evidence.progress import chunks
-from evidence.resuming import Clock, told_to_stop
+from evidence.resuming import Clock, setting, told_to_stop
 from evidence.seeds import stream
 from evidence.shapes import Images
 
@@ -40,7 +39,7 @@ def explain(
     ``prediction`` is the classifier's probability of class 1, NaN for methods without a classifier. ``images`` may be a
     memory map. Where a run was stopped, finished batches are read back from ``state`` if it is of the same ``recipe``.
     """
-    count, batch = len(samples), batch or int(os.environ.get("EVIDENCE_BATCH") or BATCH)
+    count, batch = len(samples), batch or max(1, int(setting("EVIDENCE_BATCH", BATCH)))
     maps = np.zeros((count, 1, *images.shape[2:]), np.float32)
     table = pd.DataFrame({"sample": samples, "seconds": np.nan, "prediction": np.nan})
     done = _resume(state, recipe, maps, table)

@@ -22,17 +22,20 @@ from evidence import io, sources
 from evidence.errors import BadInput
 
 
+def setting(variable: str, default: int) -> float:
+    """A number that the environment may overrule."""
+    text = os.environ.get(variable) or str(default)
+    try:
+        return float(text)
+    except ValueError:
+        raise BadInput(f"{variable}={text} is no number; correct it, or unset it") from None
+
+
 class Clock:
     """Says when it is time to save."""
 
     def __init__(self):
-        seconds = os.environ.get("EVIDENCE_SAVE_SECONDS") or "60"
-        try:
-            self.seconds = float(seconds)
-        except ValueError:
-            raise BadInput(
-                f"EVIDENCE_SAVE_SECONDS={seconds} is no number of seconds; correct it, or unset it"
-            ) from None
+        self.seconds = setting("EVIDENCE_SAVE_SECONDS", 60)
         self.reset()
 
     def due(self) -> bool:

@@ -9,10 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 
 
+def of_module(folder: str, kind: str) -> list[str]:
+    """Where the imports of a module begin."""
+    return [f"src/evidence/{folder}/__init__.py", f"src/evidence/{folder}/{kind}.py"]
+
+
 def of_job(script: str, folder: str = "", kind: str = "") -> list[str]:
     """Where the imports of a job begin."""
-    module = [f"src/evidence/{folder}/__init__.py", f"src/evidence/{folder}/{kind}.py"] if folder else []
-    return [f"scripts/{script}.py", *module]
+    return [f"scripts/{script}.py", *(of_module(folder, kind) if folder else [])]
 
 
 @functools.cache

@@ -79,6 +79,11 @@ class Samples:
             return machine.laid_out(self.resident[torch.from_numpy(rows).to(self.resident.device)])
         return machine.to_device(torch.from_numpy(self.images[rows].astype(np.float32)))
 
+    def labelled(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Some images and their labels."""
+        images = self.take(rows)
+        return images, torch.from_numpy(np.asarray(self.labels[rows])).to(images.device)
+
 
 def samples_of(split: str, images: np.ndarray, index: pd.DataFrame, truth: np.ndarray | None = None) -> Samples:
     """The samples of one split."""
@@ -118,17 +123,14 @@ class Batches:
             if self.by_class:
                 yield self.samples.take(chosen[0]), self.samples.take(chosen[1])
             else:
-                images = self.samples.take(chosen[0])
-                yield images, torch.from_numpy(np.asarray(self.samples.labels[chosen[0]])).to(images.device)
+                yield self.samples.labelled(chosen[0])
             k += 1
 
 
 def in_order(samples: Samples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples once, in their order: (images, labels)."""
     for start in range(0, len(samples), size):
-        rows = np.arange(start, min(start + size, len(samples)))
-        images = samples.take(rows)
-        yield images, torch.from_numpy(np.asarray(samples.labels[rows])).to(images.device)
+        yield samples.labelled(np.arange(start, min(start + size, len(samples))))
 
 
 def fit(

@@ -8,12 +8,11 @@ checked here, before the first job: those of kinds, roles and hyperparameters ag
 import json
 import os
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence import checks, pages, sources
+from evidence import checks, pages, raw, sources
 from evidence.errors import BadInput
 
 
@@ -136,12 +135,12 @@ class Plan:
 
     def environment(self) -> dict[str, str]:
         """Where raw files are, for the jobs; from ``raw`` in the configuration, which is no trigger."""
-        raw = self.config.get("raw") or {}
+        said = self.config.get("raw") or {}
         real = [label for label in self.labels("datasets") if self.source(label) == "real"]
-        raw = raw if isinstance(raw, Mapping) else dict.fromkeys(real, raw)
-        for label in raw:
+        folders = said if isinstance(said, Mapping) else dict.fromkeys(real, said)
+        for label in folders:
             checks.known("raw", label, real)
-        return {f"EVIDENCE_RAW_{label.upper()}": str(path) for label, path in raw.items()}
+        return {raw.variable(label): str(path) for label, path in folders.items()}
 
     # --- papers -------------------------------------------------------------------------------------------------------
 
@@ -177,9 +176,9 @@ class Plan:
     def table_flags(self, paper: str, table: str) -> str:
         """Where a table's scores are, which seeds they have, and where each dataset's images come from."""
         datasets = sorted({cell.dataset for cell in pages.cells(self.paper(paper)["tables"][table])})
-        sources = " ".join(f"{dataset}={self.source(dataset)}" for dataset in datasets)
+        origins = " ".join(f"{dataset}={self.source(dataset)}" for dataset in datasets)
         seeds = " ".join(map(str, self.seeds))
-        return f"--results {self.results} --seeds {seeds} --scale {self.scale} --sources {sources}"
+        return f"--results {self.results} --seeds {seeds} --scale {self.scale} --sources {origins}"
 
     def table_files(self, paper: str) -> list[str]:
         return [f"{self.results}/papers/{paper}/{table}.{end}" for table in self.tables(paper) for end in ("csv", "md")]
@@ -288,30 +287,6 @@ class Plan:
                     except BadInput as error:
                         raise BadInput(f"papers/{name}.yaml: {error}") from None
         return chosen
-
-
-def raw_moved(plan: Plan) -> None:
-    """Refuse to go on with the arrays of one folder where the user now points to another.
-
-    They would not be made again by themselves, for paths are no triggers; ``--forcerun`` says that it is meant.
-    """
-    given = {**os.environ, **plan.environment()}
-    for dataset in plan.labels("datasets"):
-        path = given.get(f"EVIDENCE_RAW_{dataset.upper()}")
-        if not path or plan.source(dataset) != "real":
-            continue
-        if not Path(path).expanduser().is_dir():
-            raise BadInput(f"the raw files of {dataset} are said to be in {path}, which is not a folder")
-        link = plan.root / plan.results / dataset / "fetched" / "raw"
-        info = plan.root / plan.results / dataset / "data" / "info.json"
-        before = link.resolve() if link.is_symlink() else None
-        if before is None and info.is_file():
-            before = Path(json.loads(info.read_text(encoding="utf-8")).get("raw") or path)
-        if before and Path(path).expanduser().resolve() != before and not {"-R", "--forcerun"} & set(sys.argv):
-            raise BadInput(
-                f"{dataset} was made from {before}, but now {path} is given. If these are other files, add "
-                f"--forcerun fetch, or use another scale; if the same files moved: ln -sfn {path} {link}"
-            )
 
 
 def _flags(settings: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,5 @@
 """Every entry of every scale is read by the real command line of its module; and what is written twice agrees."""
 
-import copy
 import importlib.util
 import re
 import shlex
@@ -13,16 +12,10 @@ import yaml
 from evidence import cli, signatures
 from evidence.checks import SECTIONS
 from evidence.workflow import Plan
+from tests.conftest import merged
 
 SCALES = ("", "smoke", "paper", "real")
 SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw compose record".split()
-
-
-def merged(base, overlay):
-    out = copy.deepcopy(base)
-    for key, value in overlay.items():
-        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
-    return out
 
 
 def plan_of(root, scale):
@@ -86,7 +79,7 @@ def test_the_environments_are_those_of_the_pins(root):
 LAYERS = [
     {"errors", "seeds", "shapes", "networks", "sources"},
     {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images"},
-    {"weights", "resuming", "pages", "cohort", "cli", "checks"},
+    {"weights", "resuming", "pages", "cohort", "cli", "checks", "raw"},
     {"training", "explaining", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts"},

@@ -304,3 +304,13 @@ def test_a_fingerprint_sees_images_and_index():
     assert resuming.fingerprint(other, index) != before
     assert resuming.fingerprint(images, index.assign(label=1)) != before
     assert resuming.fingerprint(images.copy(), index.copy()) == before
+
+
+@pytest.mark.parametrize("variable", ["EVIDENCE_SAVE_SECONDS", "EVIDENCE_BATCH"])
+def test_a_number_of_the_environment_that_is_none_is_named(monkeypatch, variable):
+    assert resuming.setting(variable, 7) == 7
+    monkeypatch.setenv(variable, "2.5")
+    assert resuming.setting(variable, 7) == 2.5
+    monkeypatch.setenv(variable, "ten")
+    with pytest.raises(BadInput, match=f"{variable}=ten is no number"):
+        resuming.setting(variable, 7)

@@ -1,16 +1,16 @@
 """The plan: what it refuses, and what it answers."""
 
-import copy
 import subprocess
 import sys
 
 import pytest
 import yaml
 
-from evidence import checks, io
+from evidence import checks, io, raw
 from evidence.errors import BadInput
 from evidence.sources import has_code, imports
-from evidence.workflow import Plan, raw_moved
+from evidence.workflow import Plan
+from tests.conftest import merged
 
 
 @pytest.fixture
@@ -193,16 +193,16 @@ def test_raw_files_that_are_elsewhere_than_before_stop_the_run(config, root, tmp
     io.save_json(tmp_path / "results/quick/cohort/data/info.json", {"raw": str(tmp_path / "first")})
     for _ in range(2):
         monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "first"))
-        raw_moved(plan)
+        raw.moved(plan)
         monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "second"))
         with pytest.raises(BadInput, match="first, but now .*second is given.*--forcerun fetch"):
-            raw_moved(plan)
+            raw.moved(plan)
         link.unlink(missing_ok=True)
     monkeypatch.setattr(sys, "argv", ["snakemake", "--forcerun", "fetch"])
-    raw_moved(plan)
+    raw.moved(plan)
     monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "third"))
     with pytest.raises(BadInput, match="third, which is not a folder"):
-        raw_moved(plan)
+        raw.moved(plan)
 
 
 def leaves(config, path=()):
@@ -224,13 +224,6 @@ def test_the_paper_scale_restates_every_setting_of_the_quick_scale(config, root)
         if not structure & set(path) and len(path) > 2 and path not in set(leaves(paper))
     ]
     assert not forgotten
-
-
-def merged(base, overlay):
-    out = copy.deepcopy(base)
-    for key, value in overlay.items():
-        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
-    return out
 
 
 @pytest.mark.parametrize("scale", ["smoke", "paper", "real"])

@@ -1,6 +1,5 @@
 """Brain slices: the phantom in the real folders and, where EVIDENCE_TEST_DATA names them, some of the real ones."""
 
-import os
 import re
 import shutil
 from collections import Counter, defaultdict
@@ -184,10 +183,8 @@ def test_a_truncated_jpeg(raw):
 
 
 @pytest.fixture(scope="module")
-def real():
-    if "EVIDENCE_TEST_DATA" not in os.environ:
-        pytest.skip("EVIDENCE_TEST_DATA does not name a folder with brain_tumor_mri in it")
-    return brain_mri.fetch(Path(os.environ["EVIDENCE_TEST_DATA"]) / "brain_tumor_mri")
+def real(real_data):
+    return brain_mri.fetch(real_data / "brain_tumor_mri")
 
 
 def test_all_real_images_are_listed(real):
