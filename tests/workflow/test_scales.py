@@ -38,7 +38,9 @@ def test_the_quick_scale_is_planned_in_three_seconds(fresh):
 def test_the_papers_scale_plans_runs_a_to_d_with_three_seeds(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 3 * (2 + 5), "two classifiers, and VA-GAN as A, B, C and D with two λ"
+    assert planned["train"] == 3 * (2 + 6 + 1), (
+        "two classifiers; VA-GAN as A, B, C, D with two λ, and ours; ours without jitter"
+    )
     assert "--count 10000 --seed 42 --size 112" in text or "--count 10000 --size 112" in text
     for variant in ("vagan", "vagan_b", "vagan_c", "vagan_d100", "vagan_d10"):
         for seed in range(3):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch.nn.functional import interpolate, pad
 
-from evidence.networks.blocks import MAX_POOL
+from evidence.networks.blocks import MaxPool
 from evidence.networks.c3d import Classifier, class_activation
 from evidence.shapes import Images, Maps
 
@@ -29,7 +29,7 @@ def attribute(
             or the value at the ``edge``, as torch does.
     """
     scores = class_activation(classifier, images, label)  # (batch, 1, *cells)
-    cell = 2 ** sum(isinstance(layer, tuple(MAX_POOL.values())) for layer in classifier.trunk)
+    cell = 2 ** sum(isinstance(layer, MaxPool) for layer in classifier.trunk)
     space = images.shape[2:]
     framed = pad(scores, (1, 1) * len(space), mode=PADDING[border])
     enlarged = interpolate(framed, scale_factor=cell, mode=MODE[len(space)])

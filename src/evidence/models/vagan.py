@@ -20,6 +20,9 @@ from evidence.networks.unet import MapGenerator
 from evidence.statistics import correlation
 
 NETWORKS = ("generator", "critic", "best", "average")
+Terms = Iterator[
+    dict[str, Tensor]
+]  # loss terms by name; those of one dict share a graph, and are differentiated together
 AFTER = 50  # generator updates before the authors' code keeps a best generator
 
 
@@ -130,9 +133,10 @@ class Learner(training.Learner):
         self.optimisers[name].zero_grad(set_to_none=True)
         means: dict[str, Tensor] = {}
         for _ in range(self.accumulate):
-            losses = {key: value / self.accumulate for key, value in terms(*next(batches)).items()}
-            sum(losses.values()).backward()
-            means = {key: means.get(key, 0) + value.detach() for key, value in losses.items()}
+            for losses in terms(*next(batches)):
+                (sum(losses.values()) / self.accumulate).backward()
+                for key, value in losses.items():
+                    means[key] = means.get(key, 0) + value.detach() / self.accumulate
         self.optimisers[name].step()
         return means
 
@@ -144,33 +148,30 @@ class Learner(training.Learner):
         with machine.autocast():
             return self.critic(images).to(images.dtype)
 
-    def critic_terms(self, baseline: Tensor, interest: Tensor) -> dict[str, Tensor]:
-        """Real low, generated high (the released sign), and the gradient penalty."""
+    def critic_terms(self, baseline: Tensor, interest: Tensor) -> Terms:
+        """Real low, generated high (the released sign), and the gradient penalty: three graphs, one after another."""
         with torch.no_grad():  # in training mode: its running statistics move in critic updates too, as in the release
             healed = self.heal(self.generator, interest)
-        return {
-            "critic_real": self.judge(baseline).mean(),
-            "critic_generated": -self.judge(healed).mean(),
-            "weighted_penalty": self.penalty * self.gradient_penalty(baseline, healed),
-        }
+        yield {"critic_real": self.judge(baseline).mean()}
+        yield {"critic_generated": -self.judge(healed).mean()}
+        yield {"weighted_penalty": self.penalty * self.gradient_penalty(baseline, healed)}
 
     def gradient_penalty(self, real: Tensor, generated: Tensor) -> Tensor:
         """Mean of (‖∇D‖ − 1)² between real and generated images (Gulrajani et al., 2017), per sample or column."""
         shape = (len(real) if self.mixing == "sample" else 1,) + (1,) * (real.dim() - 1)
         epsilon = torch.rand(shape, device=real.device, dtype=real.dtype)
-        mixed = torch.lerp(generated, real, epsilon).requires_grad_(True)
-        with machine.exactly():  # bfloat16 would be off by several percent in the norm that is the point of it
-            (gradient,) = torch.autograd.grad(self.judge(mixed).sum(), mixed, create_graph=True)
+        mixed = machine.laid_out(torch.lerp(generated, real, epsilon))
+        with machine.autocast():
+            slope = self.critic.slope(mixed).to(real.dtype)  # what is squared and summed is float32 in any case
         axes = 2 if self.norm == "column" else tuple(range(1, real.dim()))
-        norm = (gradient.square().sum(axes) + 1e-12).sqrt()  # the root of 0 has no derivative
+        norm = (slope.square().sum(axes) + 1e-12).sqrt()  # the root of 0 has no derivative
         return (norm - 1).square().mean()
 
-    def generator_terms(self, baseline: Tensor, interest: Tensor) -> dict[str, Tensor]:
+    def generator_terms(self, baseline: Tensor, interest: Tensor) -> Terms:
         """Look like the baseline class, change little. The baseline batch is drawn but unused, as in the release."""
         healed = self.heal(self.generator, interest)
-        return {"adversarial": self.judge(healed).mean(), "weighted_l1": self.lam * (healed - interest).abs().mean()}
+        yield {"adversarial": self.judge(healed).mean(), "weighted_l1": self.lam * (healed - interest).abs().mean()}
 
-    @machine.exactly()
     def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
         """Mean critic loss with its penalty, running statistics in place; keeps the generator where it is the highest.
 
@@ -179,7 +180,11 @@ class Learner(training.Learner):
         """
         self.generator.eval()
         pairs = training.Batches(samples, self.batch, seed=0, by_class=True).starting(0)
-        losses = [sum(self.critic_terms(*next(pairs)).values()).item() for _ in range(self.validate_batches)]
+        with torch.no_grad():
+            losses = [
+                float(sum(sum(part.values()) for part in self.critic_terms(*next(pairs))))
+                for _ in range(self.validate_batches)
+            ]
         found = {"critic_loss": float(np.mean(losses))}
         if i >= AFTER and found["critic_loss"] >= self.best_loss:
             self.best.load_state_dict(self.generator.state_dict())
@@ -192,12 +197,14 @@ class Learner(training.Learner):
         return found
 
     @torch.no_grad()
+    @machine.exactly()
     def change(self, samples: training.Samples, most: int = 100) -> float:
         """Mean |y - x| over the first images of the class of interest: what λ weighs, in intensities."""
         images = samples.take(np.flatnonzero(samples.labels == 1)[:most])
         return float((self.heal(self.generator, images) - images).abs().mean())
 
     @torch.no_grad()
+    @machine.exactly()
     def agreement(self, generator: MapGenerator, samples: training.Samples, most: int = 100) -> float:
         """Mean correlation of x − y with the truth over the first images of the class of interest."""
         rows = np.flatnonzero(samples.labels == 1)[:most]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import Network, convolution, initialise, normalisation, normalised, pool
+from evidence.networks.blocks import MaxPool, Network, convolution, initialise, normalisation, normalised, transposed
 from evidence.shapes import Images, Logits, Values
 
 
@@ -20,24 +20,57 @@ class Critic(Network):
     """Judges how much an image looks like the baseline class: a number an image, the mean over a map of scores.
 
     Ten convolutions with plain ReLU, four pools and no normalisation (section 3.4 and the released code). Its receptive
-    field is 166 pixels.
+    field is 166 pixels. Where a pool follows, ReLU comes after it: the maximum of what is positive is the positive part
+    of the maximum, at a quarter of the work.
     """
 
     def __init__(self, *, channels: int = 1, width: int = 16, spatial_dims: int = 2):
         super().__init__()
         w = width
+        blocks = ((w,), (2 * w,), (4 * w, 4 * w), (8 * w, 8 * w), (16 * w, 16 * w, 16 * w))
         layers: list[nn.Module] = []
-        for block in ((w,), (2 * w,), (4 * w, 4 * w), (8 * w, 8 * w), (16 * w, 16 * w, 16 * w)):
-            if layers:
-                layers.append(pool(spatial_dims))
-            for outputs in block:
-                layers += [convolution(spatial_dims, channels, outputs), nn.ReLU()]
+        for number, block in enumerate(blocks):
+            for place, outputs in enumerate(block):
+                layers.append(convolution(spatial_dims, channels, outputs))
+                if place == len(block) - 1 and number < len(blocks) - 1:
+                    layers.append(MaxPool())
+                layers.append(nn.ReLU(inplace=True))
                 channels = outputs
         layers.append(convolution(spatial_dims, channels, 1, kernel=1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Images) -> Values:
         return self.layers(images).flatten(1).mean(1)
+
+    def slope(self, images: Images) -> Images:
+        """The gradient of each image's score by its pixels, differentiable by the weights; the images are constants.
+
+        The critic is piecewise linear, so its gradient is the same layers transposed, in reverse, through the gates and
+        places that the images chose. Those do not change with the weights, except in jumps that no derivative sees; so
+        the way forth needs no graph. Differentiating twice by autograd gives the same numbers, and to get them carries
+        zeros back through all of the first pass: the cost of 6 forward passes instead of 4.
+        """
+        gates: list[Any] = []
+        with torch.no_grad():
+            x = images
+            for layer in self.layers[:-1]:
+                if isinstance(layer, MaxPool):
+                    size = x.shape[2:]
+                    x, places = layer.places(x)
+                    gates.append((places, size))
+                else:
+                    x = layer(x)
+                    if isinstance(layer, nn.ReLU):
+                        gates.append(x)
+            slope = torch.full_like(self.layers[-1](x), 1 / math.prod(x.shape[2:]))
+        for layer in reversed(self.layers):
+            if isinstance(layer, MaxPool):
+                slope = layer.spread(slope, *gates.pop())
+            elif isinstance(layer, nn.ReLU):
+                slope = torch.ops.aten.threshold_backward(slope, gates.pop(), 0)
+            else:
+                slope = transposed(layer, slope)
+        return slope
 
 
 class Classifier(Network):
@@ -74,7 +107,7 @@ class Classifier(Network):
                 layers.append(normalised(dims, channels, outputs))
                 channels = outputs
             if number < pools:
-                layers.append(pool(dims))
+                layers.append(MaxPool())
         self.trunk = nn.Sequential(*layers)
         self.head = HEADS[head](dims, channels, tuple(math.ceil(s / 2**pools) for s in size), classes, hidden)
 

@@ -1,10 +1,11 @@
 """The map generator of VA-GAN: a U-Net with three pools (Baumgartner et al., 2018, section 3.4 and released code)."""
 
-import torch
+from functools import partial
+
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import Network, convolution, normalised, pool, upsampled
+from evidence.networks.blocks import MaxPool, Network, convolution, joined, normalised, upsampled
 from evidence.shapes import Images
 
 
@@ -24,18 +25,19 @@ class MapGenerator(Network):
     ):
         super().__init__()
         d, w = spatial_dims, width
+        block = partial(normalised, d, inplace=True)
         self.tanh = tanh
         self.encoders = nn.ModuleList(
-            nn.Sequential(normalised(d, inputs, outputs), normalised(d, outputs, outputs))
+            nn.Sequential(block(inputs, outputs), block(outputs, outputs))
             for inputs, outputs in ((channels, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 8 * w))
         )
-        self.pool = pool(d)
+        self.pool = MaxPool()
         self.ups = nn.ModuleList(upsampled(d, inputs, w) for inputs in (8 * w, 4 * w, 2 * w))
         self.decoders = nn.ModuleList(
             (
-                nn.Sequential(normalised(d, w + 4 * w, 4 * w), normalised(d, 4 * w, 4 * w)),
-                nn.Sequential(normalised(d, w + 2 * w, 2 * w), normalised(d, 2 * w, 2 * w)),
-                normalised(d, w + w, w),
+                nn.Sequential(block(w + 4 * w, 4 * w), block(4 * w, 4 * w)),
+                nn.Sequential(block(w + 2 * w, 2 * w), block(2 * w, 2 * w)),
+                block(w + w, w),
             )
         )
         self.last = convolution(d, w, channels)
@@ -53,7 +55,7 @@ class MapGenerator(Network):
             x = self.pool(skips[-1])
         x = self.encoders[-1](x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(torch.cat([up(x), skips.pop()], dim=1))
+            x = decoder(joined(up(x), skips.pop()))
         return self.last(x)
 
     def heal(self, images: Images) -> Images:

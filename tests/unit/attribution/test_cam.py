@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from evidence.attribution.cam import MODE, attribute
 from evidence.errors import BadInput
-from evidence.networks.blocks import pool
+from evidence.networks.blocks import MaxPool
 from evidence.networks.c3d import Classifier, class_activation
 
 
@@ -55,7 +55,7 @@ class Constant(nn.Module):
 def test_zeros_outside_darken_the_rim_of_a_constant_map(classifier, images):
     """The outermost pixel lies 1.5 of 4 pixels from the middle of its cell: 5/8 of the way from zero to one."""
     dims = images.dim() - 2
-    classifier.trunk = nn.Sequential(Constant(), pool(dims), pool(dims))
+    classifier.trunk = nn.Sequential(Constant(), MaxPool(), MaxPool())
     classifier.head.dense.weight.data.fill_(1 / 64)
     flat = attribute(images, classifier, border="edge")
     torch.testing.assert_close(flat, torch.ones_like(flat))

@@ -83,6 +83,10 @@ def generator_twin(learner, interest, lam):
     return {"adversarial": adversarial, "weighted_l1": lam * change}
 
 
+def merged(parts):
+    return {name: value for part in parts for name, value in part.items()}
+
+
 def gradients(terms, network):
     found = torch.autograd.grad(sum(terms.values()), list(network.parameters()), allow_unused=True)
     return torch.cat([g.flatten() for g in found if g is not None])  # the last bias moves no difference
@@ -102,7 +106,7 @@ def test_the_critic_loss_and_its_gradient_are_those_of_the_twin(learner_of, shap
     torch.manual_seed(5)
     expected = critic_twin(learner, baseline, interest, norm, mixing)
     torch.manual_seed(5)
-    found = learner.critic_terms(baseline, interest)
+    found = merged(learner.critic_terms(baseline, interest))
     assert found["weighted_penalty"] > 0.1
     assert_equal_terms(found, expected)
     ours, theirs = gradients(found, learner.critic), gradients(expected, learner.critic)
@@ -115,7 +119,7 @@ def test_the_generator_loss_and_its_gradient_are_those_of_the_twin(learner_of, s
     learner = learner_of(shape, tanh=tanh, lam=7.0)
     _, interest = pair(shape, 2)
     expected = generator_twin(learner, interest, 7.0)
-    found = learner.generator_terms(interest * float("nan"), interest)  # the baseline half is drawn but unused
+    found = merged(learner.generator_terms(interest * float("nan"), interest))  # the baseline half is drawn but unused
     assert_equal_terms(found, expected)
     ours, theirs = gradients(found, learner.generator), gradients(expected, learner.generator)
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10 * theirs.abs().max().item())
@@ -129,10 +133,13 @@ class Plane(nn.Module):
 
     def __init__(self, slope):
         super().__init__()
-        self.slope = nn.Parameter(slope)
+        self.weight = nn.Parameter(slope)
 
     def forward(self, images):
-        return (images * self.slope).flatten(1).sum(1)
+        return (images * self.weight).flatten(1).sum(1)
+
+    def slope(self, images):
+        return self.weight.expand(images.shape)
 
 
 @pytest.mark.parametrize("mixing", ["sample", "batch"])
@@ -154,7 +161,7 @@ def test_a_critic_that_sees_nothing_pays_one_and_its_gradient_is_finite(learner_
     penalty = learner.gradient_penalty(*pair(shape))
     penalty.backward()
     assert penalty.item() == pytest.approx(1, abs=1e-5)
-    assert learner.critic.slope.grad.isfinite().all()
+    assert learner.critic.weight.grad.isfinite().all()
 
 
 def test_each_sample_mixes_by_itself_or_all_alike(learner_of, monkeypatch):
@@ -162,7 +169,7 @@ def test_each_sample_mixes_by_itself_or_all_alike(learner_of, monkeypatch):
     black, white = torch.zeros(5, 1, 16, 24).double(), torch.ones(5, 1, 16, 24).double()
     for mixing, distinct in (("sample", 5), ("batch", 1)):
         learner, met = learner_of((1, 16, 24), mixing=mixing), []
-        monkeypatch.setattr(learner, "judge", lambda images, met=met: met.append(images) or images.flatten(1).sum(1))
+        monkeypatch.setattr(learner.critic, "slope", lambda images, met=met: met.append(images) or images)
         learner.gradient_penalty(black, white)
         greys = met[0].flatten(1)
         assert torch.equal(greys.amin(1), greys.amax(1))
@@ -175,17 +182,17 @@ def test_the_l1_term_is_a_mean_over_pixels(learner_of, size):
     """A map of 0.25 everywhere costs a quarter of λ, however large the image is."""
     learner = learner_of((1, *size), tanh=False, initial="zero", lam=60.0)
     nn.init.constant_(learner.generator.last.bias, -0.25)
-    assert learner.generator_terms(*pair((1, *size)))["weighted_l1"].item() == pytest.approx(15)
+    assert merged(learner.generator_terms(*pair((1, *size))))["weighted_l1"].item() == pytest.approx(15)
 
 
 def test_from_the_zero_map_the_image_is_its_own_healed_one(learner_of, shape):
     _, interest = pair(shape)
     plain = learner_of(shape, tanh=False, initial="zero")
     assert torch.equal(plain.heal(plain.generator, interest), interest)
-    assert plain.generator_terms(interest, interest)["weighted_l1"] == 0
+    assert merged(plain.generator_terms(interest, interest))["weighted_l1"] == 0
     squashed = learner_of(shape, initial="zero")
     assert torch.equal(squashed.heal(squashed.generator, interest), interest.tanh())
-    assert learner_of(shape, tanh=False).generator_terms(interest, interest)["weighted_l1"] > 0
+    assert merged(learner_of(shape, tanh=False).generator_terms(interest, interest))["weighted_l1"] > 0
 
 
 def test_the_defaults_are_those_of_the_release():
@@ -378,7 +385,7 @@ def kept(learner, samples, losses, monkeypatch):
     for i, loss in losses.items():
         nn.init.constant_(learner.generator.last.bias, i)
         terms = {"critic_real": torch.tensor(loss + 1), "critic_generated": torch.tensor(-1.0)}
-        monkeypatch.setattr(learner, "critic_terms", lambda *pair, terms=terms: terms)
+        monkeypatch.setattr(learner, "critic_terms", lambda *pair, terms=terms: [terms])
         assert learner.validate(samples, i)["critic_loss"] == pytest.approx(loss)
     return int(learner.best.last.bias)
 
@@ -403,8 +410,8 @@ def test_a_validation_is_the_mean_of_its_batches_and_moves_nothing(samples, monk
 
     def met_terms(baseline, interest):
         assert not learner.generator.training
-        met.append(plain(baseline, interest))
-        return met[-1]
+        met.append(merged(plain(baseline, interest)))
+        return [met[-1]]
 
     monkeypatch.setattr(learner, "critic_terms", met_terms)
     found = learner.validate(samples, 0)
@@ -415,7 +422,9 @@ def test_a_validation_is_the_mean_of_its_batches_and_moves_nothing(samples, monk
 
 def test_each_validation_draws_the_same_images(samples, monkeypatch):
     learner, drawn = Learner((1, 16, 24), width=1, batch=3, validate_batches=3), []
-    monkeypatch.setattr(learner, "critic_terms", lambda *pair: drawn.append(torch.stack(pair)) or {"": torch.zeros(())})
+    monkeypatch.setattr(
+        learner, "critic_terms", lambda *pair: drawn.append(torch.stack(pair)) or [{"": torch.zeros(())}]
+    )
     for i in (0, 9):
         learner.validate(samples, i)
     assert torch.equal(torch.stack(drawn[:3]), torch.stack(drawn[3:]))
@@ -428,7 +437,7 @@ def test_each_validation_draws_the_same_images(samples, monkeypatch):
 def test_agreement_is_measured_on_the_images_of_the_class_of_interest(samples, monkeypatch):
     """A generator that takes the truth away agrees with it, one that adds it disagrees."""
     learner = Learner((1, 16, 24), width=1, average=0.5, validate_batches=1)
-    monkeypatch.setattr(learner, "critic_terms", lambda *pair: {"": torch.zeros(())})
+    monkeypatch.setattr(learner, "critic_terms", lambda *pair: [{"": torch.zeros(())}])
     seen = []
     learner.generator.heal = lambda images: seen.append(images) or images - 1.0 * (images > 0.5)
     learner.average.heal = lambda images: images + 1.0 * (images > 0.5)

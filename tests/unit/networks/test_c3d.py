@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import MAX_POOL
+from evidence.networks.blocks import MaxPool
 from evidence.networks.c3d import HEADS, Classifier, Critic, class_activation
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -85,13 +85,13 @@ def test_the_critic_has_the_sizes_of_the_release(dims):
             expected.append((expected[-1][0], *space))  # a pool
         expected += [(channels, *space) for channels in block]
     images = torch.empty(1, 1, *SPACES[dims], device="meta")
-    assert sizes(on_meta(Critic, spatial_dims=dims), images, (*CONVOLUTION, *MAX_POOL.values())) == expected
+    assert sizes(on_meta(Critic, spatial_dims=dims), images, (*CONVOLUTION, MaxPool)) == expected
 
 
 def test_the_critic_is_plain():
     """No normalisation, a bias everywhere, ReLU after all convolutions but the last."""
     layers = list(Critic(width=2).layers)
-    kinds = [type(layer) for layer in layers if not isinstance(layer, nn.MaxPool2d)]
+    kinds = [type(layer) for layer in layers if not isinstance(layer, MaxPool)]
     assert kinds == [nn.Conv2d, nn.ReLU] * 9 + [nn.Conv2d]
     for layer in layers:
         assert not isinstance(layer, nn.Conv2d) or (layer.bias is not None and not layer.bias.any())
@@ -109,6 +109,73 @@ def test_the_critic_gives_an_image_a_number_the_mean_of_its_map(made, size, chan
     for image, value in zip(images, values, strict=True):  # and no image sees another
         torch.testing.assert_close(critic.layers(image[None]).mean(), value, rtol=1e-4, atol=1e-5)
     assert len(set(values.tolist())) == 3
+
+
+def by_autograd(critic, images):
+    """The gradient of each image's score, with a graph through everything."""
+    images = images.clone().requires_grad_(True)
+    return torch.autograd.grad(critic(images).sum(), images, create_graph=True)[0]
+
+
+def ordinary(critic):
+    """The same critic as the paper draws it: ReLU after each convolution, then torch's pools; nothing in place."""
+    layers, pool = [], {4: nn.MaxPool2d, 5: nn.MaxPool3d}
+    for layer in critic.layers:
+        if isinstance(layer, nn.ReLU):
+            at = -1 if isinstance(layers[-1], tuple(pool.values())) else len(layers)
+            layers.insert(at, nn.ReLU())
+        elif isinstance(layer, MaxPool):
+            layers.append(pool[critic.layers[0].weight.dim()](2, ceil_mode=True))
+        else:
+            layers.append(layer)
+    plain = nn.Sequential(*layers)
+    return lambda images: plain(images).flatten(1).mean(1)
+
+
+@pytest.mark.parametrize("size", [(16, 32), (48, 40), (17, 30), (16, 24, 32), (9, 16, 11)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_slope_is_the_gradient_of_an_ordinary_critic_and_differentiates_like_it(made, size, channels):
+    critic = made(Critic, channels=channels, width=2, spatial_dims=len(size)).double()
+    images = noise(3, channels, *size).double()
+    plain = ordinary(critic)
+    torch.testing.assert_close(critic(images), plain(images), rtol=0, atol=0)
+    found = []
+    for slope in (critic.slope(images), by_autograd(plain, images)):
+        penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        found.append((slope, *torch.autograd.grad(penalty, list(critic.parameters()), allow_unused=True)))
+    for ours, theirs in zip(*found, strict=True):
+        if ours is None:  # biases, which autograd finds to be zeros or none
+            assert theirs is None or not theirs.any()
+        else:
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12 * float(theirs.detach().abs().max()))
+    assert found[0][0].abs().max() > 0
+
+
+def test_the_slope_needs_no_graph_through_the_images(made):
+    critic = made(Critic, width=2)
+    with torch.no_grad():
+        assert critic.slope(noise(2, 1, 16, 16)).abs().max() > 0
+    images = noise(2, 1, 16, 16).requires_grad_(True)
+    (penalty,) = torch.autograd.grad(critic.slope(images).square().sum(), images, allow_unused=True)
+    assert penalty is None
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 64, 48)])
+def test_the_gradient_of_a_penalty_survives_bfloat16(made, size):
+    """Pixels of a slope are off by several percent in bfloat16, where a gate tips; norms and what follows are not."""
+    critic = made(Critic, width=8, spatial_dims=len(size))
+    images = noise(8, 1, *size)
+    found = []
+    for reduced in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            slope = critic.slope(images).float()
+        norm = slope.flatten(1).norm(dim=1)
+        penalty = (norm - 1).square().mean()
+        gradients = torch.autograd.grad(penalty, [p for p in critic.parameters() if p.dim() > 1])
+        found.append((norm.detach(), torch.cat([g.flatten() for g in gradients])))
+    (norm, gradient), (exact_norm, exact_gradient) = found
+    torch.testing.assert_close(norm, exact_norm, rtol=0.05, atol=0)
+    assert (gradient - exact_gradient).norm() < 0.1 * exact_gradient.norm()
 
 
 # --- classifiers ------------------------------------------------------------------------------------------------------
@@ -219,10 +286,8 @@ def seen(layers, size, unit):
             linear.append(layer)
         elif isinstance(layer, (*BATCH_NORM, nn.ReLU)):
             linear.append(layer)
-        elif isinstance(layer, nn.MaxPool2d):
-            linear.append(nn.AvgPool2d(2, ceil_mode=True))
-        elif isinstance(layer, nn.MaxPool3d):
-            linear.append(nn.AvgPool3d(2, ceil_mode=True))
+        elif isinstance(layer, MaxPool):
+            linear.append((nn.AvgPool2d if len(size) == 2 else nn.AvgPool3d)(2, ceil_mode=True))
     images = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
     scores = nn.Sequential(*linear).double().eval()(images)
     scores[(0, 0, *unit)].backward()
