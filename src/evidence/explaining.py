@@ -14,6 +14,7 @@ from torch import nn
 
 from evidence import io, machine
 from evidence.errors import BadInput
+from evidence.networks.lean import folded
 from evidence.progress import chunks
 from evidence.resuming import Clock, setting, told_to_stop
 from evidence.seeds import stream
@@ -45,8 +46,7 @@ def explain(
     done = _resume(state, recipe, maps, table)
     clock = Clock()
     seeded = "streams" in inspect.signature(attribute).parameters
-    for network in networks.values():
-        machine.place(network)
+    networks = {role: machine.place(folded(network)) for role, network in networks.items()}
     with machine.evaluation(*networks.values()), told_to_stop() as stopped:
         for part in chunks(count - done, batch, "explaining"):
             rows = slice(part.start + done, part.stop + done)

@@ -1,7 +1,7 @@
 """What this machine computes with. Chosen by the machine, overridden by the environment, never by the configuration.
 
 ``EVIDENCE_DEVICE``      ``cuda``, ``cuda:1``, ``cpu``         default: a GPU where there is one
-``EVIDENCE_PRECISION``   ``float32``, ``bfloat16``             default: bfloat16 on a GPU that has it, else float32
+``EVIDENCE_PRECISION``   ``float32``, ``tf32``, ``bfloat16``   default: bfloat16 on a GPU that has it, else float32
 ``EVIDENCE_LAYOUT``      ``channels_last``, ``contiguous``     default: channels_last
 ``EVIDENCE_THREADS``     a number                              default: what Snakemake or OMP_NUM_THREADS says
 
@@ -23,7 +23,7 @@ from torch import nn
 
 from evidence.errors import BadInput
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = ("float32", "tf32", "bfloat16")
 LAYOUTS = ("channels_last", "contiguous")
 _exact: ContextVar[bool] = ContextVar("exact", default=False)
 
@@ -45,30 +45,54 @@ def device() -> torch.device:
     return torch.device(wanted)
 
 
-def precision() -> torch.dtype:
+def precision() -> str:
     """The arithmetic of convolutions while training."""
-    wanted = _choice("EVIDENCE_PRECISION", tuple(PRECISIONS))
-    if wanted:
-        return PRECISIONS[wanted]
-    fast = device().type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
+    wanted = _choice("EVIDENCE_PRECISION", PRECISIONS)
+    on_gpu = device().type == "cuda"
+    if wanted == "tf32" and not on_gpu:
+        raise BadInput("EVIDENCE_PRECISION=tf32 is arithmetic of GPUs, and none is in use; use bfloat16, or unset it")
+    return wanted or ("bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32")
 
 
 def autocast() -> torch.autocast:
     """The context of a training step's forward passes: bfloat16 where that was chosen, but within ``exactly``."""
-    reduced = precision() is torch.bfloat16 and not _exact.get()
+    reduced = precision() == "bfloat16" and not _exact.get()
     return torch.autocast(device().type, dtype=torch.bfloat16, enabled=reduced)
 
 
 @contextmanager
+def training(shape: tuple[int, ...]) -> Iterator[None]:
+    """The arithmetic of a training on images of this shape (channels, *space), its backward passes included."""
+    if precision() == "bfloat16" and device().type == "cpu" and len(shape) == 4 and shape[1] <= 32:
+        # Where a 3×3×3 convolution meets two slices, oneDNN (of torch 2.13) adds to memory that it never wrote.
+        raise BadInput(
+            f"volumes of {shape[1]} slices, 32 or fewer, are pooled to two, where CPUs get bfloat16 gradients wrong; "
+            "set EVIDENCE_PRECISION=float32, or put a longer axis first"
+        )
+    with _convolutions("tf32" if precision() == "tf32" else "ieee"):
+        yield
+
+
+@contextmanager
 def exactly() -> Iterator[None]:
-    """Float32 inside the block, whatever was chosen: for gradients that enter a loss, and for all that is measured."""
+    """Float32 inside the block, whatever was chosen: for all that is measured."""
     token = _exact.set(True)
     try:
-        with torch.autocast(device().type, enabled=False):
+        with torch.autocast(device().type, enabled=False), _convolutions("ieee"):
             yield
     finally:
         _exact.reset(token)
+
+
+@contextmanager
+def _convolutions(rounding: str) -> Iterator[None]:
+    """How a GPU rounds the float32 numbers that it convolves: not at all (ieee), or to 10 bits of mantissa (tf32)."""
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = rounding
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 def memory_format(dims: int) -> torch.memory_format:
@@ -92,6 +116,8 @@ def laid_out(tensor: torch.Tensor) -> torch.Tensor:
 
 def to_device(images: torch.Tensor) -> torch.Tensor:
     """Images on the device, in its layout."""
+    if device().type == "cuda" and not images.is_cuda:
+        images = images.pin_memory()  # so that the copy does not wait for what the GPU is at
     return laid_out(images.to(device(), non_blocking=True))
 
 
@@ -115,8 +141,7 @@ def prepare() -> None:
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # we read none, and filling costs a twentieth of a step
-    if torch.cuda.is_available():
-        torch.backends.cudnn.allow_tf32 = False  # attribution is float32; training has its own precision
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # attribution is float32; training has its own precision
 
 
 def keep_freed_memory() -> None:
@@ -159,8 +184,8 @@ def describe() -> str:
     """One line that says what computes here, for the heads of pages and logs."""
     where = device()
     if where.type == "cuda":
-        return f"{torch.cuda.get_device_name(where)}, {str(precision()).removeprefix('torch.')}"
-    return f"{_processor()}, {torch.get_num_threads()} threads, {str(precision()).removeprefix('torch.')}"
+        return f"{torch.cuda.get_device_name(where)}, {precision()}"
+    return f"{_processor()}, {torch.get_num_threads()} threads, {precision()}"
 
 
 def _processor() -> str:

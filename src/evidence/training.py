@@ -7,6 +7,7 @@ needed, code): a state of another recipe is not read, and a line in the log says
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,8 @@ class Batches:
         self.samples, self.groups, self.seed, self.by_class = samples, groups, seed, by_class
         self.batch = min(batch, *(len(rows) for rows in groups))
         self.orders: dict[tuple[int, int], np.ndarray] = {}  # permutations of the current passes
+        self.reader = ThreadPoolExecutor(1) if samples.resident is None else None
+        self.ahead: tuple[int, Future | None] = (-1, None)  # a batch being read while another is computed on
 
     def rows(self, group: int, k: int) -> np.ndarray:
         rows = self.groups[group]
@@ -119,12 +122,21 @@ class Batches:
 
     def starting(self, k: int) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
-            chosen = [self.rows(group, k) for group in range(len(self.groups))]
-            if self.by_class:
-                yield self.samples.take(chosen[0]), self.samples.take(chosen[1])
-            else:
-                yield self.samples.labelled(chosen[0])
+            yield self.read(k) if self.reader is None else self.read_ahead(k)
             k += 1
+
+    def read(self, k: int) -> tuple[Tensor, Tensor]:
+        chosen = [self.rows(group, k) for group in range(len(self.groups))]
+        if self.by_class:
+            return self.samples.take(chosen[0]), self.samples.take(chosen[1])
+        return self.samples.labelled(chosen[0])
+
+    def read_ahead(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k-th batch; a thread reads the next one from disk in the meantime."""
+        place, future = self.ahead
+        batch = future.result() if place == k else self.reader.submit(self.read, k).result()
+        self.ahead = (k + 1, self.reader.submit(self.read, k + 1))
+        return batch
 
 
 def in_order(samples: Samples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -151,7 +163,7 @@ def fit(
     drawn = sum(learner.draws(i) for i in range(start))
     progress = Progress("training", learner.steps, start)
     saver = _Saver(state, recipe, learner, history, saved=start if start else None)
-    with told_to_stop() as stopped:
+    with told_to_stop() as stopped, machine.training(train.images.shape[1:]):
         for i in range(start, learner.steps):
             torch.manual_seed(stream(seed, "step", i))
             losses = learner.step(batches.starting(drawn), i)

@@ -1,5 +1,7 @@
 """What a machine computes with, and that networks lent out come back as they were."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -29,20 +31,20 @@ def network():
 
 def test_without_a_gpu_it_is_the_cpu_in_float32():
     assert machine.device() == torch.device("cpu")
-    assert machine.precision() is torch.float32
+    assert machine.precision() == "float32"
     with machine.autocast():
         assert not torch.is_autocast_enabled("cpu")
 
 
-@pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_with_a_gpu_it_is_that_in_what_it_is_fast_at(monkeypatch, fast, dtype):
+@pytest.mark.parametrize(("fast", "name"), [(True, "bfloat16"), (False, "float32")])
+def test_with_a_gpu_it_is_that_in_what_it_is_fast_at(monkeypatch, fast, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: fast)
     assert machine.device() == torch.device("cuda")
-    assert machine.precision() is dtype
+    assert machine.precision() == name
     monkeypatch.setenv("EVIDENCE_DEVICE", "cpu")
     assert machine.device() == torch.device("cpu")
-    assert machine.precision() is torch.float32
+    assert machine.precision() == "float32"
     monkeypatch.setenv("EVIDENCE_DEVICE", "cuda:1")
     assert machine.device() == torch.device("cuda:1")
 
@@ -62,7 +64,8 @@ def test_precision_can_be_asked_for(monkeypatch):
     [
         ("DEVICE", "gpu", machine.device, "EVIDENCE_DEVICE=gpu is not a choice; use cpu, cuda or cuda:N, or unset it"),
         ("DEVICE", "cuda:0", machine.device, "torch finds no GPU here; unset it to compute on the CPU"),
-        ("PRECISION", "half", machine.precision, "=half is not a choice; use one of float32, bfloat16, or unset it"),
+        ("PRECISION", "half", machine.precision, "=half is not a choice; use one of float32, tf32, bfloat16"),
+        ("PRECISION", "tf32", machine.precision, "tf32 is arithmetic of GPUs, and none is in use"),
         ("LAYOUT", "nhwc", lambda: machine.memory_format(2), "use one of channels_last, contiguous, or unset it"),
     ],
 )
@@ -73,11 +76,39 @@ def test_a_wish_that_cannot_be_met_is_refused_in_words(monkeypatch, name, value,
     assert message in str(refusal.value)
 
 
+def test_a_gpu_rounds_to_tf32_in_training_alone_and_not_what_is_measured(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("EVIDENCE_PRECISION", "tf32")
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kind: nullcontext())
+    rounding = torch.backends.cudnn.conv
+    machine.prepare.__wrapped__()
+    assert rounding.fp32_precision == "ieee"
+    with machine.training((1, 8, 8)):
+        assert rounding.fp32_precision == "tf32"
+        with machine.exactly():
+            assert rounding.fp32_precision == "ieee"
+        assert rounding.fp32_precision == "tf32"
+    assert rounding.fp32_precision == "ieee"
+
+
+@pytest.mark.parametrize(("slices", "fine"), [(32, False), (33, True)])
+def test_few_slices_in_bfloat16_are_refused_on_a_cpu(monkeypatch, slices, fine):
+    """There, gradients of the weights of layers that see two slices depend on what was in memory before."""
+    with machine.training((1, slices, 64, 64)):
+        pass
+    monkeypatch.setenv("EVIDENCE_PRECISION", "bfloat16")
+    refusal = nullcontext() if fine else pytest.raises(BadInput, match=f"volumes of {slices} slices")
+    with refusal, machine.training((1, slices, 64, 64)):
+        pass
+    with machine.training((1, slices, 64)):
+        pass
+
+
 def test_an_empty_wish_is_none(monkeypatch):
     for name in ("DEVICE", "PRECISION", "LAYOUT"):
         monkeypatch.setenv(f"EVIDENCE_{name}", "")
     assert machine.device() == torch.device("cpu")
-    assert machine.precision() is torch.float32
+    assert machine.precision() == "float32"
     assert machine.memory_format(2) is torch.channels_last
 
 

@@ -207,7 +207,9 @@ def test_batches_by_class_are_of_their_class(samples):
             assert (samples.labels[batches.rows(label, k)] == label).all()
 
 
-def test_batches_start_anywhere(samples):
+@pytest.mark.parametrize("streamed", [False, True])
+def test_batches_start_anywhere(samples, streamed):
+    samples.resident = None if streamed else samples.resident
     batches = training.Batches(samples, 2, seed=4, by_class=False)
     from_start, from_three = batches.starting(0), batches.starting(3)
     for _ in range(3):
@@ -216,6 +218,17 @@ def test_batches_start_anywhere(samples):
         (a, la), (b, lb) = next(from_start), next(from_three)
         assert torch.equal(a, b)
         assert torch.equal(la, lb)
+
+
+def test_the_next_batch_is_read_ahead_where_images_are_on_disk(samples, monkeypatch):
+    samples.resident = None
+    batches, read = training.Batches(samples, 2, seed=4, by_class=True), []
+    plain = batches.read
+    monkeypatch.setattr(batches, "read", lambda k: read.append(k) or plain(k))
+    for start in (0, 1, 2, 7):  # as steps of one batch ask for them, and as a resumed one does
+        next(batches.starting(start))
+    batches.ahead[1].result()
+    assert read == [0, 1, 2, 3, 7, 8], "each once"
 
 
 def test_a_class_without_an_image_is_named():

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch.nn.functional import interpolate, pad
 
-from evidence.networks.blocks import MaxPool
 from evidence.networks.c3d import Classifier, class_activation
+from evidence.networks.lean import MaxPool
 from evidence.shapes import Images, Maps
 
 PADDING = {"zero": "constant", "edge": "replicate"}

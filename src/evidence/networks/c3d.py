@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import MaxPool, Network, convolution, initialise, normalisation, normalised, transposed
+from evidence.networks.blocks import Network, convolution, initialise, normalisation, normalised
+from evidence.networks.lean import MaxPool, transposed
 from evidence.shapes import Images, Logits, Values
 
 

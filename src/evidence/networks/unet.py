@@ -5,7 +5,8 @@ from functools import partial
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import MaxPool, Network, convolution, joined, normalised, upsampled
+from evidence.networks.blocks import Network, convolution, normalised, upsampled
+from evidence.networks.lean import MaxPool, joined
 from evidence.shapes import Images
 
 

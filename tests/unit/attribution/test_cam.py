@@ -9,8 +9,8 @@ from torch.nn.functional import interpolate
 
 from evidence.attribution.cam import MODE, attribute
 from evidence.errors import BadInput
-from evidence.networks.blocks import MaxPool
 from evidence.networks.c3d import Classifier, class_activation
+from evidence.networks.lean import MaxPool
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import MaxPool
 from evidence.networks.c3d import HEADS, Classifier, Critic, class_activation
+from evidence.networks.lean import MaxPool
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CONVOLUTION = (nn.Conv2d, nn.Conv3d)
