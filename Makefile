@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready
-SOURCES := src scripts tests envs
+SOURCES := src scripts bench tests envs
 
-.PHONY: help install quick real smoke record test check format lock clean
+.PHONY: help install quick real smoke record bench test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -30,6 +30,9 @@ smoke: $(READY)  ## set up, then every step on next to nothing
 
 record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs/measured/ from results/quick
 	for page in results/$(SCALE)/papers/*; do python scripts/record.py $$page; done
+
+bench: $(READY)  ## what an update and a map cost here, into docs/measured/bench-<machine>.md; ARGS="--only steps2d" is part of it
+	python bench/run.py $(ARGS)
 
 test: $(READY)  ## set up, then all tests
 	pytest

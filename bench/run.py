@@ -1,0 +1,266 @@
+"""Measure what an update of VA-GAN and a map cost here: beside textbook code, beside captum, beside the machine's roof.
+
+Each case is a process of its own. All are asked in turn, round after round, so that a machine that others use too, or
+whose clock drifts, treats them alike; tables hold medians over the rounds.
+"""
+
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # bench/ is not installed
+
+from bench import workers
+from bench.workers import Case, Maps, tuned, untuned, working
+from evidence import cli, io, machine, signatures
+from evidence.errors import BadInput, near
+from evidence.explaining import BATCH
+from evidence.provenance import commit
+
+
+@dataclass(frozen=True)
+class Pair:
+    """VA-GAN's two networks and their batch."""
+
+    size: tuple[int, ...]
+    batch: int  # images of each class
+    width: int
+    apart: bool  # whether each update has workers of its own: twice as many, and peaks of memory that are its own
+
+
+PAPER = {
+    "steps2d": Pair((112, 112), batch=32, width=16, apart=True),
+    "steps3d": Pair((128, 160, 112), batch=2, width=16, apart=True),
+    "attribution": Maps((112, 112), width=32, hidden=512, batch=BATCH, few=10, steps=100, iterations=50),
+}
+QUICK = {
+    "steps2d": Pair((16, 32), batch=2, width=2, apart=False),
+    "steps3d": Pair((48, 16, 32), batch=2, width=2, apart=False),
+    "attribution": Maps((16, 32), width=2, hidden=8, batch=2, few=2, steps=4, iterations=2),
+}
+ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3}
+METHODS = {  # as Table 1 calls them
+    "gradient": "Gradient",
+    "guided_backprop": "Guided backpropagation",
+    "integrated_gradients": "Integrated gradients",
+    "cam": "CAM",
+    "additive_perturbation": "Additive perturbation",
+    "vagan": "VA-GAN",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = cli.plain(
+        argv,
+        description=__doc__,
+        flags={
+            "--only": {"default": ",".join(PAPER), "help": "some of the parts, with commas between them"},
+            "--rounds": {"type": int, "help": f"rounds of each part, not {', '.join(map(str, ROUNDS.values()))}"},
+            "--quick": {"action": "store_true", "help": "tiny sizes and a single round: does it run?"},
+            "--out": {"default": "docs/measured", "help": "where bench-<machine>.md goes"},
+        },
+    )
+    parts = args.only.split(",")
+    for part in parts:
+        if part not in PAPER:
+            raise BadInput(f"--only {args.only}: {part!r} is no part; {near(part, PAPER)}")
+    if args.rounds is not None and args.rounds < 1:
+        raise BadInput(f"--rounds starts at 1, not {args.rounds}")
+    machine.prepare()
+    others = Others()
+    sections = []
+    for part in PAPER:
+        if part in parts:
+            rounds = args.rounds or (1 if args.quick else ROUNDS[part])
+            measure = attribution if part == "attribution" else updates
+            sections += measure((QUICK if args.quick else PAPER)[part], rounds)
+    text = "\n\n".join([*head(others, args.quick), *sections]) + "\n"
+    some = [] if set(parts) == set(PAPER) else [part for part in PAPER if part in parts]
+    label = " ".join(["bench", machine.describe().partition(",")[0], *some, *["quick"] * args.quick])
+    path = Path(args.out) / f"{re.sub('[^a-z0-9]+', '-', label.lower()).strip('-')}.md"
+    io.save_text(path, text)
+    print(text)
+    print(path)
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+Answers = dict[tuple[str, str], list[float]]  # (worker, call) → an answer a round
+
+
+def in_turn(what: str, cases: Mapping[str, Case], rounds: int, warm_up: int = 0) -> tuple[Answers, dict[str, float]]:
+    """Ask every worker for all it can do, round after round; answers, and GiB of memory at most, by name."""
+    with working(cases) as (group, able):
+        calls = dict.fromkeys(call for can in able.values() for call in can)
+        answers: Answers = {(name, call): [] for call in calls for name in group if call in able[name]}
+        for number in range(-warm_up, rounds):
+            turn = f"round {number + 1} of {rounds}" if number >= 0 else "warm-up"
+            print(f"{what}: {turn}", file=sys.stderr, flush=True)
+            for (name, call), found in answers.items():
+                answer = group[name].ask(call)
+                if number >= 0:
+                    found.append(answer)
+        return answers, {name: worker.leave() for name, worker in group.items()}
+
+
+class Others:
+    """CPU time that processes other than ours take from now on."""
+
+    def __init__(self):
+        self.began, self.before = time.perf_counter(), self._spent()
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return "not known here"
+        cores = (self._spent() - self.before) / (time.perf_counter() - self.began)
+        return f"took {max(0.0, cores):.2f} of {os.cpu_count()} cores on average"
+
+    @staticmethod
+    def _spent() -> float | None:
+        """Seconds of all but this process and its ended children, idle time and waiting for disks left out."""
+        try:
+            user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+        except (OSError, ValueError):
+            return None
+        busy = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+        return busy - sum(os.times()[:4])
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def updates(pair: Pair, rounds: int) -> Iterator[str]:
+    """VA-GAN's two updates: the textbook's, ours, and the roof."""
+    on_gpu = machine.device().type == "cuda"
+    dims, size = f"{len(pair.size)}D", "×".join(map(str, pair.size))
+    yield f"## VA-GAN {dims}: {pair.batch} + {pair.batch} images of {size}, networks of width {pair.width}"
+    roof = {"channels": 256, "size": 56, "batch": 64} if on_gpu else {"channels": 64, "size": 56, "batch": 8}
+    networks = {"size": pair.size, "batch": pair.batch, "width": pair.width}
+    for names in [("critic",), ("generator",)] if pair.apart else [("critic", "generator")]:
+        given = {**networks, "names": names}
+        cases = {"textbook": Case(workers.textbook_updates, given, untuned())}
+        for precision in ("float32", "tf32", "bfloat16") if on_gpu else ("float32", "bfloat16"):
+            cases[f"ours, {precision}"] = Case(workers.our_updates, given, tuned(precision))
+        what = f"{dims}, {' and '.join(names)} update"
+        answers, memory = in_turn(what, {**cases, "roof": Case(workers.roof, roof, tuned())}, rounds)
+        roofs = {call: median(found) for (worker, call), found in answers.items() if worker == "roof"}
+        for name in names:
+            taken = {case: answers[case, name] for case in cases}
+            table = update_table(taken, memory, roofs, workers.flops(**networks, name=name))
+            yield f"One **{name} update**, {rounds} round{'s' * (rounds > 1)}:\n\n{table}"
+
+
+def update_table(
+    taken: Mapping[str, list[float]], memory: Mapping[str, float], roofs: Mapping[str, float], flops: Mapping[str, int]
+) -> str:
+    """The table of an update, its floor and its roof."""
+    needed, plain_seconds = flops["needed"], median(taken["textbook"])
+    rows = []
+    for name, found in taken.items():
+        seconds = median(found)
+        arithmetic = "tf32" if name == "textbook" else name.removeprefix("ours, ")
+        share = needed / seconds / roofs.get(arithmetic, roofs["float32"])
+        done = flops["textbook" if name == "textbook" else "ours"] / 1e9
+        cells = digits(seconds), digits(min(found)), digits(plain_seconds / seconds), f"{share:.2f}"
+        rows.append((name, *cells, digits(done), digits(memory[name])))
+    for arithmetic, roof in roofs.items():
+        floor = needed / roof
+        cells = digits(floor), "", digits(plain_seconds / floor), "1", digits(needed / 1e9), ""
+        rows.append((f"floor, {arithmetic}", *cells))
+    said = ", ".join(f"{digits(roof / 1e9)} GFLOP/s in {arithmetic}" for arithmetic, roof in roofs.items())
+    heads = ("", "seconds", "fastest", "textbook ÷ this", "share of the roof", "GFLOP", "peak memory, GiB")
+    return f"{markdown(heads, rows)}\n\nRoof in these rounds: {said}."
+
+
+def attribution(maps: Maps, rounds: int) -> Iterator[str]:
+    """Seconds a map: ours, and captum's own where it has the method."""
+    yield f"## Maps of {'×'.join(map(str, maps.size))}, classifiers of width {maps.width}"
+    cases = {
+        "ours": Case(workers.our_maps, {"maps": maps}, tuned()),
+        "captum": Case(workers.captum_maps, {"maps": maps}, untuned()),
+    }
+    answers, _ = in_turn("maps", cases, rounds, warm_up=1)
+    whole = signatures.signature("attribution", "additive_perturbation").options["iterations"]
+    rows = []
+    for method, title in METHODS.items():
+        seconds, peer = (median(answers.get((name, method), [math.nan])) for name in cases)
+        if method == "additive_perturbation":
+            seconds, title = seconds * whole / maps.iterations, f"{title}, extrapolated"
+        theirs = ("", "") if math.isnan(peer) else (digits(peer), digits(peer / seconds))
+        rows.append((title, str(maps.count(method)), digits(seconds), digits(1 / seconds), *theirs))
+    heads = ("", "batch", "seconds a map", "maps a second", "captum: seconds a map", "captum ÷ ours")
+    yield markdown(heads, rows)
+    yield (
+        f"{rounds} round{'s' * (rounds > 1)}. Ours is the time that the loop around the methods writes beside each\n"
+        "map: images to the device, the method and what it measures of itself, the map back; in float32, on networks\n"
+        "with random weights and with running statistics that fit the images. Integrated gradients take\n"
+        f"{maps.steps} gradients a map. Of additive perturbation {maps.iterations} iterations are measured, and\n"
+        f"**a map of {whole:,} is extrapolated** in proportion. Captum is called plainly, for the logit of the class,\n"
+        "on the same classifier made of torch's own layers in torch's own layout, with the `internal_batch_size`\n"
+        "that is best here."
+    )
+
+
+# --- the document -----------------------------------------------------------------------------------------------------
+
+
+def head(others: Others, quick: bool) -> list[str]:
+    """What ran where and when, and how the tables are to be read."""
+    name, *threads = machine.describe().split(", ")[:-1]  # the last word is a precision, and each case has its own
+    facts = {
+        "Machine": ", ".join([name, *threads]),
+        "Other processes": str(others),
+        "torch": torch.__version__,
+        "Date": time.strftime("%Y-%m-%d"),
+        "Commit": f"{commit()} (a plus: with changes since)",
+    }
+    tiny = ["**Tiny sizes: this says that the benchmark runs, and nothing about speed.**"] if quick else []
+    return [
+        f"# Speed on {name}",
+        "What an update of VA-GAN and a map cost here. Written by `make bench`, never by hand.",
+        "\n".join(f"- **{key}**: {value}" for key, value in facts.items()),
+        *tiny,
+        READING,
+    ]
+
+
+READING = """\
+Each case is a process of its own; all are asked in turn, each call follows another that does not count, and tables
+hold medians over the rounds. Seconds are wall clock.
+
+- **Textbook** is the WGAN-GP update as ports of VA-GAN have it (`bench/textbook.py`): the same networks and losses, as
+  a test proves, in torch's own layers, layout and settings. The generator is not detached from the critic's loss, nor
+  are the critic's weights frozen in the generator's. Its arithmetic is torch's default: float32, on a GPU TF32.
+- **Ours** is the update as a training step makes it, with the gradient penalty, the generator's pass and Adam.
+- **Share of the roof** is the same work for all rows, divided by seconds and roof, whatever a row really computes. For
+  the critic's update it is the textbook's critic passes alone: two forward and backward, and a penalty differentiated
+  twice, 12 forward passes together, but no pass of the generator. For the generator's update it is the U-Net forward
+  and backward, and the critic forward and back to its images. Who computes less, or in bfloat16, can lie above 1.
+- **GFLOP** are those that a row does compute in convolutions, the generator's passes included, as torch counts them.
+- **Roof** is the best of many 3×3 convolutions in the same rounds, channels last: on a CPU of 64 channels and 8 images
+  of 56×56, in float32; on a GPU of 256 channels and 64 images, in the arithmetic of the row. **Floor** is the work of
+  the shares at this rate.
+- **Peak memory** is that of the process, torch itself included; on a GPU that of its tensors."""
+
+
+def digits(value: float) -> str:
+    """Three digits, or all in front of the point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose numbers stand to the right."""
+    rules = ["---", *["---:"] * (len(heads) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rules, *rows))
+
+
+if __name__ == "__main__":
+    cli.run(main)
