@@ -1,8 +1,8 @@
-# Tables, figures and the page of a paper. What a paper's file says of an item is a parameter, so that a new caption or
+# Tables, figures, claims and the page of a paper. What a paper's file says of an item is a parameter, so that a new caption or
 # published number makes that item again and nothing else.
 rule table:
     input:
-        scores=lambda w: plan.table_scores(w.paper, w.table),
+        scores=lambda w: plan.scores(w.paper, w.table),
         code=lambda w: plan.code("tabulate"),
     output:
         csv="<results>/papers/{paper}/{table}.csv",
@@ -16,10 +16,31 @@ rule table:
         "../envs/cpu.yaml"
     params:
         spec=lambda w: plan.spec(w.paper, w.table),
-        flags=lambda w: plan.table_flags(w.paper, w.table),
+        flags=lambda w: plan.score_flags(w.paper, w.table),
     shell:
         "python scripts/tabulate.py papers/{wildcards.paper}.yaml {wildcards.table} {params.flags}"
-        " --csv {output.csv} --md {output.md} &> {log}"
+        " --scores {input.scores} --csv {output.csv} --md {output.md} &> {log}"
+
+
+rule claims:
+    input:
+        scores=lambda w: plan.scores(w.paper),
+        code=lambda w: plan.code("judge"),
+    output:
+        csv="<results>/papers/{paper}/claims.csv",
+        md="<results>/papers/{paper}/claims.md",
+    log:
+        "<logs>/papers/{paper}/claims.log",
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        spec=lambda w: plan.claims_spec(w.paper),
+        names=lambda w: plan.claims(w.paper),
+        flags=lambda w: plan.score_flags(w.paper),
+    shell:
+        "python scripts/judge.py papers/{wildcards.paper}.yaml {params.names} {params.flags}"
+        " --scores {input.scores} --csv {output.csv} --md {output.md} &> {log}"
 
 
 rule figure:
@@ -52,6 +73,7 @@ rule page:
         unpack(lambda w: plan.ingredients(w.paper)),
         tables=lambda w: plan.table_files(w.paper),
         figures=lambda w: plan.picture_files(w.paper),
+        claims=lambda w: plan.claim_files(w.paper),
         code=lambda w: plan.code("compose"),
     output:
         page="<results>/papers/{paper}/page.md",
@@ -65,5 +87,5 @@ rule page:
         scale=plan.scale,
     shell:
         "python scripts/compose.py papers/{wildcards.paper}.yaml --scale {params.scale} --tables {input.tables}"
-        " --figures {input.figures} --info {input.info} --weights {input.weights} --samples {input.samples}"
+        " --figures {input.figures} --claims {input.claims} --info {input.info} --weights {input.weights} --samples {input.samples}"
         " --page {output.page} &> {log}"

@@ -1,4 +1,4 @@
-"""Put the page of a paper together: what was run, on what, its tables and figures. It computes nothing."""
+"""Put the page of a paper together: what was run, on what, its tables, figures and claims. It computes nothing."""
 
 import json
 import os
@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
             "--scale": "name of the scale",
             "--tables": {"nargs": "*", "default": [], "help": "CSV and Markdown of its tables"},
             "--figures": {"nargs": "*", "default": [], "help": "PNG of its figures"},
+            "--claims": {"nargs": "*", "default": [], "help": "CSV and Markdown of its claims"},
             "--info": {"nargs": "*", "default": [], "help": "info.json of its datasets"},
             "--weights": {"nargs": "*", "default": [], "help": "weights of its models"},
             "--samples": {"nargs": "*", "default": [], "help": "samples.parquet of its methods"},
@@ -43,6 +44,9 @@ def main(argv: list[str] | None = None) -> None:
         name = Path(path).stem
         link = os.path.relpath(path, page.parent)
         lines += [f"## {name}", "", f"![{name}]({link})", "", paper["figures"][name].get("caption", "").strip(), ""]
+    for path in args.claims:
+        if path.endswith(".md"):
+            lines += ["## Claims", "", Path(path).read_text(encoding="utf-8").strip(), ""]
     if paper.get("notes"):
         lines += ["## Notes", "", paper["notes"].strip(), ""]
     lines += settings(infos, trained, drawn)

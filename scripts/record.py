@@ -1,4 +1,4 @@
-"""Keep what a scale measured for a paper: page, tables and pictures out of results/, with the time they took.
+"""Keep what a scale measured for a paper: page, tables, claims and pictures out of results/, with the time they took.
 
 Results are not in git; what is worth remembering is, under docs/measured/, written by this script and never by hand.
 Pictures of real images stay where they are: whose they are, and under which licence, this script cannot know.
@@ -20,7 +20,10 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         flags={
             "page": "folder of a paper's page, results/<scale>/papers/<paper>",
-            "--out": {"default": "docs/measured", "help": "where <paper>-<scale>.md, .csv and pictures go"},
+            "--out": {
+                "default": "docs/measured",
+                "help": "where <paper>-<scale>.md, .csv, -claims.csv and pictures go",
+            },
         },
     )
     folder = Path(args.page)
@@ -31,7 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
     text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"
-    tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
+    claims = folder / "claims.csv"  # not in the form of a table, so beside the tables
+    tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv")) if path != claims]
     if any("real" in set(table["source"]) for table in tables):
         text = re.sub(r"!\[[^]]*\]\([^)]+\)", "(A picture of real images, not kept here.)", text)
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
@@ -42,6 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     io.save_text(out / f"{name}.md", text)
     if tables:
         io.save_table(out / f"{name}.csv", pd.concat(tables, ignore_index=True))
+    if claims.is_file():
+        with io.replacing(out / f"{name}-claims.csv") as aside:
+            shutil.copy(claims, aside)
     print(out / f"{name}.md")
 
 

@@ -8,8 +8,10 @@ import pandas as pd
 
 from evidence import cli, io, pages
 from evidence.errors import BadInput, near
+from evidence.scores import Files, markdown, measured, number, span
 
-COLUMNS = "table row column published published_spread ours ours_spread n seeds scale source".split()
+COLUMNS = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
+BETTER = {"higher": 1, "lower": -1, "middle": 0}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,7 +22,11 @@ def main(argv: list[str] | None = None) -> None:
             "paper": "the paper's file (yaml)",
             "table": "name of the table in it",
             "--results": "folder of the scale's results",
-            "--seeds": {"type": int, "nargs": "+", "default": [0], "help": "the seeds to put together"},
+            "--scores": {
+                "nargs": "+",
+                "default": [],
+                "help": "files of scores; which seeds a cell has is read off them",
+            },
             "--scale": "name of the scale",
             "--sources": {"nargs": "+", "default": [], "help": "DATASET=real|phantom|generated, one for each dataset"},
             "--csv": "where the tidy table goes",
@@ -31,10 +37,10 @@ def main(argv: list[str] | None = None) -> None:
     if args.table not in tables:
         raise BadInput(f"{args.paper} has no table {args.table!r}; {near(args.table, tables)}")
     spec = tables[args.table]
-    sources = cli.pairs(args.sources)
+    sources, files = cli.pairs(args.sources), Files(args.scores, args.results)
     rows = []
     for cell in pages.cells(spec):
-        scores = {seed: io.load_table(cell.scores(args.results, seed)) for seed in args.seeds}
+        scores = files.of(cell)
         rows.append(
             {
                 "table": args.table,
@@ -44,11 +50,12 @@ def main(argv: list[str] | None = None) -> None:
                 **measured(scores, cell.at, spec.get("cell", {}).get("over", pages.CELL["over"])),
                 "scale": args.scale,
                 "source": sources.get(cell.dataset, ""),
+                "better": next(iter(scores.values())).attrs.get("better", "higher"),
             }
         )
     table = pd.DataFrame(rows)
     io.save_table(args.csv, table[COLUMNS])
-    io.save_text(args.md, markdown(spec, table))
+    io.save_text(args.md, text(spec, table))
 
 
 def published(spec: Mapping[str, Any], cell: pages.Cell) -> dict[str, float]:
@@ -61,60 +68,37 @@ def published(spec: Mapping[str, Any], cell: pages.Cell) -> dict[str, float]:
     }
 
 
-def measured(scores: Mapping[int, pd.DataFrame], at: str, over: str) -> dict[str, Any]:
-    """Mean and spread of the scores that exist. ``over: sample``: the spread of images around the mean of their seed,
-    ``over: seed``: that of the seeds' means. ``missing`` counts the scores that do not exist."""
-    values = [table.loc[table["at"] == at, "value"] for table in scores.values()]
-    means = [v.mean() for v in values if v.notna().any()]
-    spreads = [v.std(ddof=0) for v in values if v.notna().sum() > 1]
-    if over == "seed":
-        spread = float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
-    else:
-        spread = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else np.nan
-    return {
-        "ours": float(np.mean(means)) if means else np.nan,
-        "ours_spread": spread,
-        "n": int(sum(v.notna().sum() for v in values) / max(len(values), 1)),
-        "seeds": len(values),
-        "missing": int(sum(v.isna().sum() for v in values)),
-    }
-
-
-def markdown(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
+def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     """The table that people read: a row for each of the paper's, and for each column published, ours and difference."""
-    decimals = spec.get("cell", {}).get("decimals", pages.CELL["decimals"])
-    known = table["published"].notna().any()
+    cell_spec = {**pages.CELL, **spec.get("cell", {})}
+    decimals, over = cell_spec["decimals"], cell_spec["over"]
+    known, differing = table["published"].notna().any(), table["seeds"].nunique() > 1
+    both = over == "sample" and table["seeds"].max() > 1  # spreads, over images and over seeds
     columns = list(dict.fromkeys(table["column"]))
-    several = len(columns) > 1
     head = [""]
     for column in columns:
-        head += (
-            [f"{column} published", f"{column} ours", "difference"] if known else [f"{column}" if several else "ours"]
-        )
-    lines = [[row] for row in dict.fromkeys(table["row"])]
-    for line in lines:
-        for column in columns:
-            cell = table[(table["row"] == line[0]) & (table["column"] == column)].iloc[0]
-            ours = number(cell["ours"], cell["ours_spread"], decimals)
-            if known:
-                difference = cell["ours"] - cell["published"]
-                line += [number(cell["published"], cell["published_spread"], decimals), ours]
-                line.append(f"{difference:+.{decimals}f}" if np.isfinite(difference) else "")
-            else:
-                line.append(ours)
-    text = [spec.get("caption", ""), "", _row(head), _row(["---"] + ["---:"] * (len(head) - 1)), *map(_row, lines), ""]
-    over = "images" if spec.get("cell", {}).get("over", "sample") == "sample" else "seeds"
-    n = sorted(set(table["n"]))
-    count = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
-    text.append(
-        f"n = {count} scores a cell, {table['seeds'].max()} seed(s); ± is over {over}; "
+        ours = column if len(columns) > 1 else "ours"
+        head += [f"{column} published", f"{column} ours", "difference"] if known else [ours]
+    lines = []
+    for row, cells in table.groupby("row", sort=False):
+        line = [row]
+        for cell in cells.set_index("column").loc[columns].itertuples():
+            ours = number(cell.ours, cell.ours_spread, decimals, cell.seeds_spread if both else np.nan)
+            difference = cell.ours - cell.published
+            said = f"{difference:+.{decimals}f}" if np.isfinite(difference) else ""
+            line += [number(cell.published, cell.published_spread, decimals), ours, said] if known else [ours]
+        lines.append(line + ([span(cells["seeds"])] if differing else []))
+    spread = ("images, in brackets over the means of seeds" if both else "images") if over == "sample" else "seeds"
+    said = [
+        f"n = {span(table['n'])} scores a cell, {span(table['seeds'], 'seed')}; ± is over {spread}; "
         f"{', '.join(sorted(set(table['source'])))} images."
-    )
+    ]
     for cell in table[table["missing"] > 0].itertuples():
-        text.append(
+        said.append(
             f"{cell.row}, {cell.column}: {cell.missing} scores do not exist and are left out; their logs name them."
         )
-    return "\n".join(text + floors(spec, table, decimals)) + "\n"
+    rows = markdown([*head, *(["seeds"] if differing else [])], lines)
+    return "\n".join([spec.get("caption", ""), "", *rows, "", *said, *floors(spec, table, decimals)]) + "\n"
 
 
 def floors(spec: Mapping[str, Any], table: pd.DataFrame, decimals: int) -> list[str]:
@@ -124,25 +108,16 @@ def floors(spec: Mapping[str, Any], table: pd.DataFrame, decimals: int) -> list[
         cells = table[table["column"] == column].set_index("row")
         others = cells.drop(index=list(spec.get("floors", ())))
         for floor in spec.get("floors", ()):
-            level = cells.loc[floor, "ours"]
+            level, sign = cells.loc[floor, "ours"], BETTER[cells.loc[floor, "better"]]
             for kind, what in (("ours", "as measured here"), ("published", "as published")):
-                beaten = [f"{row} ({value:.{decimals}f})" for row, value in others[kind].items() if value < level]
-                if beaten:
+                worse = others[kind][sign * (level - others[kind]) > 0]
+                if len(worse):
+                    beaten = ", ".join(f"{row} ({value:.{decimals}f})" for row, value in worse.items())
+                    side = "above" if sign > 0 else "below"
                     said.append(
-                        f"**A floor beats a method**: {floor} ({level:.{decimals}f}) lies above "
-                        f"{', '.join(beaten)}, {what}."
+                        f"**A floor beats a method**: {floor} ({level:.{decimals}f}) lies {side} {beaten}, {what}."
                     )
     return ["", *said] if said else []
-
-
-def number(mean: float, spread: float, decimals: int) -> str:
-    if not np.isfinite(mean):
-        return ""
-    return f"{mean:.{decimals}f}" + (f" ± {spread:.{decimals}f}" if np.isfinite(spread) else "")
-
-
-def _row(words: list[str]) -> str:
-    return "| " + " | ".join(words) + " |"
 
 
 if __name__ == "__main__":

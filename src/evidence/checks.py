@@ -16,9 +16,9 @@ TOP = {"scale", "papers", "seeds", "raw", *SECTIONS}
 SOURCES = ("generated", "phantom", "real")
 RESOURCES = ("mem_mb", "runtime")
 STRUCTURE = {  # keys that are no hyperparameters
-    "datasets": {"kind", "source", "parts", "resources"},
-    "models": {"kind", "needs"},
-    "methods": {"kind", "needs"},
+    "datasets": {"kind", "source", "parts", "resources", "seeds"},
+    "models": {"kind", "needs", "seeds"},
+    "methods": {"kind", "needs", "seeds"},
     "metrics": {"kind", "needs"},
 }
 LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -49,11 +49,11 @@ def configuration(config: Config) -> None:
     _circles(config["models"])
 
 
-def seeds(value: Any) -> list[int]:
+def seeds(value: Any, where: str = "seeds") -> list[int]:
     """The seeds; words of digits too, as ``--config 'seeds=[0, 1]'`` hands them over."""
     listed = value if isinstance(value, list) else [value]
     if not listed or not all(str(seed).isdigit() for seed in listed):
-        raise BadInput(f"seeds: {value} must be a list of whole numbers from 0, such as [0, 1, 2]")
+        raise BadInput(f"{where}: {value} must be a list of whole numbers from 0, such as [0, 1, 2]")
     return list(dict.fromkeys(int(seed) for seed in listed))
 
 
@@ -77,6 +77,10 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
     if kind not in there:
         raise BadInput(f"{where}: there is no {kind!r} in src/evidence/{folder}; {near(str(kind), there)}")
     settings = {key: value for key, value in entry.items() if key not in STRUCTURE[section]}
+    if "seeds" in STRUCTURE[section] & set(entry):
+        there = seeds(config["seeds"])
+        if others := [seed for seed in seeds(entry["seeds"], f"{where}.seeds") if seed not in there]:
+            raise BadInput(f"{where}.seeds: {others} are not among the seeds of the scale, {there}")
     if section == "datasets":
         _dataset(config, where, kind, entry, settings)
         return

@@ -1,13 +1,20 @@
-"""Papers as data: which tables and figures one has, and which scores a table is made of. Standard library and yaml.
+"""Papers as data: the tables, figures and claims of each, and the scores they are made of. Standard library and yaml.
 
 A table is a pivot of scores. ``rows`` and ``columns`` are axes, ``{axis: {heading: label}}`` with the axes ``dataset``,
 ``method``, ``metric`` and ``at``; several axes are nested in the order they stand. ``fixed`` names what does not vary.
+
+A claim is a sentence (``says``), how it is tested in words (``how``), and a comparison of scores: each member of ``of``
+lies ``above``, ``below`` or ``about`` some reference. Members and references are cells, ``{heading: {axis: label}}``; a
+reference may be a number instead, with a heading or without. A member has what is ``fixed``; a reference has what its
+member has, but for what it says itself. ``within`` is how far off ``about`` may be; if it is not said, the larger of
+the two spreads over images.
 """
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +23,20 @@ import yaml
 from evidence.errors import BadInput, near
 
 AXES = ("dataset", "metric", "method", "at")
-TABLE_KEYS = {"caption", "rows", "columns", "fixed", "cell", "published", "floors", "optional"}
-FIGURE_KEYS = {"caption", "kind", "dataset", "methods", "models", "options", "optional"}
+RELATIONS = ("above", "below", "about")
+SECTIONS = {  # of a paper: the keys that an entry may have, and those that it must
+    "tables": ({"caption", "rows", "columns", "fixed", "cell", "published", "floors", "optional"}, {"rows"}),
+    "figures": ({"caption", "kind", "dataset", "methods", "models", "options", "optional"}, {"kind", "dataset"}),
+    "claims": ({"says", "how", "fixed", "of", *RELATIONS, "within", "optional"}, {"says", "of"}),
+}
 CELL = {"over": "sample", "decimals": 2}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: where it stands and what it is the mean of."""
+    """One cell of a table, or side of a comparison: where it stands and what it is the mean of."""
 
-    row: str
+    row: str  # of a claim, the heading
     column: str
     dataset: str
     metric: str
@@ -36,6 +47,17 @@ class Cell:
         """The file that holds its scores."""
         parts = (results, self.dataset, "scores", self.metric, self.method, f"seed{seed}.parquet")
         return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a claim says of one member and one reference."""
+
+    cell: Cell
+    relation: str  # one of RELATIONS
+    heading: str  # of the reference; empty for a number alone
+    reference: Cell | float
+    within: float | None
 
 
 @functools.cache
@@ -49,15 +71,20 @@ def load(path: str) -> dict[str, Any]:
         paper = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    _known(path, paper, {"title", "reference", "tables", "figures", "notes"})
-    for kind, keys, needed in (("tables", TABLE_KEYS, {"rows"}), ("figures", FIGURE_KEYS, {"kind", "dataset"})):
-        paper[kind] = _mapping(f"{path}: {kind}", paper.get(kind) or {})
-        for name, entry in paper[kind].items():
-            _known(f"{path}: {kind}.{name}", entry, keys)
+    _known(path, paper, {"title", "reference", "notes", *SECTIONS})
+    for section, (keys, needed) in SECTIONS.items():
+        paper[section] = _mapping(f"{path}: {section}", paper.get(section) or {})
+        for name, entry in paper[section].items():
+            _known(f"{path}: {section}.{name}", entry, keys)
             if missing := needed - set(entry):
-                raise BadInput(f"{path}: {kind}.{name} lacks {', '.join(sorted(missing))}")
+                raise BadInput(f"{path}: {section}.{name} lacks {', '.join(sorted(missing))}")
+    for name in paper["tables"]:
+        if name in ("claims", "page", *paper["figures"]):
+            raise BadInput(f"{path}: tables.{name} needs another name: the claims, the page or a figure has this one")
     for name, table in paper["tables"].items():
         _check_table(f"{path}: tables.{name}", table)
+    for name, claim in paper["claims"].items():
+        _check_claim(f"{path}: claims.{name}", claim)
     return paper
 
 
@@ -66,17 +93,36 @@ def cells(table: Mapping[str, Any]) -> Iterator[Cell]:
     for row_headings, row in _combinations(table["rows"]):
         for column_headings, column in _combinations(table.get("columns", {})):
             at = {**table.get("fixed", {}), **row, **column}
-            for axis in ("dataset", "metric"):
-                if axis not in at:
-                    raise BadInput(f"the table {table.get('caption', '')!r} says nothing of its {axis}")
-            yield Cell(
-                " / ".join(row_headings),
-                " / ".join(column_headings),
-                at["dataset"],
-                at["metric"],
-                at.get("method", ""),
-                str(at.get("at", "")),
-            )
+            what = f"the table {table.get('caption', '')!r}"
+            yield _cell(what, " / ".join(row_headings), " / ".join(column_headings), at)
+
+
+def comparisons(claim: Mapping[str, Any]) -> Iterator[Comparison]:
+    """All comparisons of a claim, member by member."""
+    what = f"the claim {claim['says']!r}"
+    for member, said in claim["of"].items():
+        at = {**claim.get("fixed", {}), **said}
+        cell = _cell(what, member, "", at)
+        for relation, references in ((relation, claim[relation]) for relation in RELATIONS if relation in claim):
+            for heading, other in references.items() if isinstance(references, Mapping) else [("", references)]:
+                reference = _cell(what, heading, "", {**at, **other}) if isinstance(other, Mapping) else float(other)
+                within = claim.get("within") if relation == "about" else None
+                yield Comparison(cell, relation, heading, reference, within)
+
+
+def claim_cells(claim: Mapping[str, Any]) -> Iterator[Cell]:
+    """All cells that a claim compares."""
+    for comparison in comparisons(claim):
+        yield comparison.cell
+        if isinstance(comparison.reference, Cell):
+            yield comparison.reference
+
+
+def _cell(what: str, row: str, column: str, at: Mapping[str, Any]) -> Cell:
+    for axis in ("dataset", "metric"):
+        if axis not in at:
+            raise BadInput(f"{what} says nothing of its {axis}")
+    return Cell(row, column, at["dataset"], at["metric"], at.get("method", ""), str(at.get("at", "")))
 
 
 def _combinations(axes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -86,9 +132,7 @@ def _combinations(axes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple
 
 def _check_table(where: str, table: Mapping[str, Any]) -> None:
     for axes in ("rows", "columns", "fixed"):
-        for axis, headings in _mapping(f"{where}.{axes}", table.get(axes, {})).items():
-            if axis not in AXES:
-                raise BadInput(f"{where} has an axis {axis!r}; {near(str(axis), AXES)}")
+        for axis, headings in _axes(where, axes, table.get(axes, {})).items():
             if axes != "fixed":
                 _mapping(f"{where}.{axes}.{axis}", headings)
     _known(f"{where}.cell", table.get("cell", {}), set(CELL))
@@ -101,6 +145,45 @@ def _check_table(where: str, table: Mapping[str, Any]) -> None:
         for column in _mapping(f"{where}.published.{row}", numbers):
             if column not in columns:
                 raise BadInput(f"{where} has no column {column!r}; {near(str(column), columns)}")
+
+
+def _check_claim(where: str, claim: Mapping[str, Any]) -> None:
+    if not isinstance(claim["says"], str):
+        raise BadInput(f"{where}.says must be a sentence, not {claim['says']!r}")
+    relations = [relation for relation in RELATIONS if relation in claim]
+    if not relations:
+        raise BadInput(f"{where} lacks one of {', '.join(RELATIONS)}")
+    _axes(where, "fixed", claim.get("fixed", {}))
+    for heading, member in _filled(f"{where}.of", claim["of"]).items():
+        _axes(where, f"of.{heading}", member)
+    for relation in relations:
+        if not _number(claim[relation]):
+            for heading, reference in _filled(f"{where}.{relation}", claim[relation], "a number or ").items():
+                if not _number(reference):
+                    _axes(where, f"{relation}.{heading}", reference)
+    if "within" in claim and not ("about" in claim and _number(claim["within"]) and claim["within"] > 0):
+        raise BadInput(f"{where}.within: {claim['within']!r} has to be a number above 0, and goes with about")
+    for comparison in comparisons(claim):
+        same = replace(comparison.cell, row=comparison.heading)
+        if comparison.reference == same:
+            raise BadInput(f"{where} compares {comparison.cell.row!r} with itself")
+
+
+def _axes(where: str, what: str, entry: Any) -> Mapping[str, Any]:
+    for axis in _mapping(f"{where}.{what}", entry):
+        if axis not in AXES:
+            raise BadInput(f"{where} has an axis {axis!r}; {near(str(axis), AXES)}")
+    return entry
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _filled(where: str, entry: Any, otherwise: str = "") -> Mapping[str, Any]:
+    if not isinstance(entry, Mapping) or not entry:
+        raise BadInput(f"{where} must be {otherwise}a mapping from headings to cells, not {entry!r}")
+    return entry
 
 
 def _mapping(where: str, entry: Any) -> Mapping[str, Any]:

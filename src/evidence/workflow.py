@@ -1,8 +1,9 @@
 """The plan: what the rules ask of the configuration. Standard library and yaml, no torch, so that a dry run is quick.
 
 An entry of the configuration has a *label* (its key, a folder in results), a *kind* (the module that implements it; the
-label if not said), *needs* (role → label of a model, perhaps ``label.network``), and hyperparameters. All names are
-checked here, before the first job: those of kinds, roles and hyperparameters against the sources themselves.
+label if not said), *needs* (role → label of a model, perhaps ``label.network``), *seeds* (where it is replicated with
+some of the scale's only), and hyperparameters. All names are checked here, before the first job: those of kinds, roles
+and hyperparameters against the sources themselves.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 
 from evidence import checks, pages, raw, sources
 from evidence.errors import BadInput
+from evidence.pages import Cell
 
 
 class Plan:
@@ -78,6 +80,13 @@ class Plan:
         elif dataset:
             settings |= self.entry("datasets", dataset).get(label, {})
         return " ".join([self.kind(section, label), *_flags(settings)] if function != "settings" else _flags(settings))
+
+    def seeds_of(self, dataset: str, section: str, label: str) -> list[int]:
+        """The seeds with which an entry is made for a dataset: those that both, and all models behind it, allow."""
+        behind = [("models", model) for model in self._models(section, label)]
+        entries = [self.entry(*named) for named in (("datasets", dataset), (section, label), *behind)]
+        allowed = [checks.seeds(entry["seeds"]) for entry in entries if "seeds" in entry]
+        return [seed for seed in self.seeds if all(seed in seeds for seeds in allowed)]
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -151,7 +160,7 @@ class Plan:
         return [f"{self.results}/papers/{paper}/page.md" for paper in self.items]
 
     def spec(self, paper: str, item: str = "") -> str:
-        """What a paper's file says of one item, or of the paper itself; a change of it makes that again."""
+        """What a paper's file says of a table or figure, or of the paper itself; a change of it makes that again."""
         content = self.paper(paper)
         if item:
             shown = {**content["tables"], **content["figures"]}[item]
@@ -163,25 +172,45 @@ class Plan:
         return json.dumps(chosen, sort_keys=True, ensure_ascii=False)
 
     def tables(self, paper: str) -> list[str]:
-        return [item for item in self.items[paper] if item in self.paper(paper)["tables"]]
+        return self.items[paper]["tables"]
 
     def figures(self, paper: str) -> list[str]:
-        return [item for item in self.items[paper] if item in self.paper(paper)["figures"]]
+        return self.items[paper]["figures"]
 
-    def table_scores(self, paper: str, table: str) -> list[str]:
-        """The scores that a table is made of."""
-        cells = pages.cells(self.paper(paper)["tables"][table])
-        return _unique(cell.scores(self.results, seed) for cell in cells for seed in self.seeds)
+    def claims(self, paper: str) -> list[str]:
+        return self.items[paper]["claims"]
 
-    def table_flags(self, paper: str, table: str) -> str:
-        """Where a table's scores are, which seeds they have, and where each dataset's images come from."""
-        datasets = sorted({cell.dataset for cell in pages.cells(self.paper(paper)["tables"][table])})
+    def claims_spec(self, paper: str) -> str:
+        """What a paper's file says of the claims asked for; a change of it judges them again."""
+        return json.dumps({name: self.paper(paper)["claims"][name] for name in self.claims(paper)}, ensure_ascii=False)
+
+    def cells(self, paper: str, table: str = "") -> list[Cell]:
+        """The cells of a table or, where none is named, of the claims asked for."""
+        if table:
+            return list(pages.cells(self.paper(paper)["tables"][table]))
+        return [cell for name in self.claims(paper) for cell in pages.claim_cells(self.paper(paper)["claims"][name])]
+
+    def cell_seeds(self, cell: Cell) -> list[int]:
+        """The seeds that a cell has scores of."""
+        seeds = self.seeds_of(cell.dataset, "metrics", cell.metric)
+        return [s for s in seeds if not cell.method or s in self.seeds_of(cell.dataset, "methods", cell.method)]
+
+    def scores(self, paper: str, table: str = "") -> list[str]:
+        """The scores that a table, or the claims, are made of."""
+        cells = self.cells(paper, table)
+        return _unique(cell.scores(self.results, seed) for cell in cells for seed in self.cell_seeds(cell))
+
+    def score_flags(self, paper: str, table: str = "") -> str:
+        """Where the scores of a table, or of the claims, are, and where each dataset's images come from."""
+        datasets = sorted({cell.dataset for cell in self.cells(paper, table)})
         origins = " ".join(f"{dataset}={self.source(dataset)}" for dataset in datasets)
-        seeds = " ".join(map(str, self.seeds))
-        return f"--results {self.results} --seeds {seeds} --scale {self.scale} --sources {origins}"
+        return f"--results {self.results} --scale {self.scale} --sources {origins}"
 
     def table_files(self, paper: str) -> list[str]:
         return [f"{self.results}/papers/{paper}/{table}.{end}" for table in self.tables(paper) for end in ("csv", "md")]
+
+    def claim_files(self, paper: str) -> list[str]:
+        return [f"{self.results}/papers/{paper}/claims.{end}" for end in ("csv", "md") if self.claims(paper)]
 
     def picture_files(self, paper: str) -> list[str]:
         return [f"{self.results}/papers/{paper}/{figure}.png" for figure in self.figures(paper)]
@@ -198,16 +227,17 @@ class Plan:
 
     def figure_files(self, paper: str, figure: str) -> dict[str, list[str]]:
         """The maps (of the first seed) and histories (of all seeds) that a figure shows."""
-        spec, results = self.paper(paper)["figures"][figure], self.results
-        folder = f"{results}/{spec['dataset']}"
+        spec = self.paper(paper)["figures"][figure]
+        dataset, folder = spec["dataset"], f"{self.results}/{spec['dataset']}"
         return {
             "maps": [
-                f"{folder}/maps/{label}/seed{self.seeds[0]}/maps.npy" for label in spec.get("methods", {}).values()
+                f"{folder}/maps/{label}/seed{self.seeds_of(dataset, 'methods', label)[0]}/maps.npy"
+                for label in spec.get("methods", {}).values()
             ],
             "histories": [
                 f"{folder}/models/{label}/seed{seed}/history.parquet"
                 for label in spec.get("models", {}).values()
-                for seed in self.seeds
+                for seed in self.seeds_of(dataset, "models", label)
             ],
         }
 
@@ -216,7 +246,11 @@ class Plan:
         spec = self.paper(paper)["figures"][figure]
         files = self.figure_files(paper, figure)
         maps = [f"{heading}={path}" for heading, path in zip(spec.get("methods", {}), files["maps"], strict=True)]
-        headings = [heading for heading in spec.get("models", {}) for _ in self.seeds]
+        headings = [
+            heading
+            for heading, label in spec.get("models", {}).items()
+            for _ in self.seeds_of(spec["dataset"], "models", label)
+        ]
         histories = [f"{heading}={path}" for heading, path in zip(headings, files["histories"], strict=True)]
         words = [spec["kind"], *_flags(spec.get("options", {}))]
         for flag, values in (("--maps", maps), ("--histories", histories)):
@@ -226,33 +260,33 @@ class Plan:
     def ingredients(self, paper: str) -> dict[str, list[str]]:
         """The facts behind a page: what was packed, trained and explained for it."""
         datasets, methods, models = set(), set(), set()
-        for dataset, label, section in self._asked(paper):
+        for dataset, section, label, seeds in self._asked(paper):
             datasets.add(dataset)
             if section == "methods":
-                methods.add((dataset, label))
-            models |= {(dataset, model) for model in self._models(section, label)}
+                methods |= {(dataset, label, seed) for seed in seeds}
+            models |= {(dataset, model, seed) for model in self._models(section, label) for seed in seeds}
         return {
             "info": [f"{self.results}/{dataset}/data/info.json" for dataset in sorted(datasets)],
-            "weights": [self.weights_of(m, d, seed) for d, m in sorted(models) for seed in self.seeds],
+            "weights": [self.weights_of(model, dataset, seed) for dataset, model, seed in sorted(models)],
             "samples": [
-                f"{self.results}/{d}/maps/{m}/seed{seed}/samples.parquet"
-                for d, m in sorted(methods)
-                for seed in self.seeds
+                f"{self.results}/{dataset}/maps/{method}/seed{seed}/samples.parquet"
+                for dataset, method, seed in sorted(methods)
             ],
         }
 
-    def _asked(self, paper: str) -> Iterator[tuple[str, str, str]]:
-        content = self.paper(paper)
-        for table in self.tables(paper):
-            for cell in pages.cells(content["tables"][table]):
-                yield cell.dataset, cell.metric, "metrics"
-                if cell.method:
-                    yield cell.dataset, cell.method, "methods"
+    def _asked(self, paper: str) -> Iterator[tuple[str, str, str, list[int]]]:
+        """Dataset, section, label and seeds of all that the items of a paper show."""
+        for cell in [cell for table in [*self.tables(paper), ""] for cell in self.cells(paper, table)]:
+            seeds = self.cell_seeds(cell)
+            if cell.method:
+                yield cell.dataset, "methods", cell.method, seeds
+            yield cell.dataset, "metrics", cell.metric, seeds
         for figure in self.figures(paper):
-            spec = content["figures"][figure]
-            for section in ("methods", "models"):
-                for label in spec.get(section, {}).values():
-                    yield spec["dataset"], label, section
+            spec = self.paper(paper)["figures"][figure]
+            for label in spec.get("methods", {}).values():
+                yield spec["dataset"], "methods", label, self.seeds_of(spec["dataset"], "methods", label)[:1]
+            for label in spec.get("models", {}).values():
+                yield spec["dataset"], "models", label, self.seeds_of(spec["dataset"], "models", label)
 
     def _models(self, section: str, label: str) -> set[str]:
         """All models behind an entry, through what they need themselves."""
@@ -263,30 +297,32 @@ class Plan:
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
-    def _check_papers(self) -> dict[str, list[str]]:
-        """Paper → its items that are asked for: ``paper`` means all but the optional ones, ``paper/item`` one."""
-        chosen: dict[str, list[str]] = {}
-        papers = self.config["papers"]
-        for asked in [papers] if isinstance(papers, str) else papers:
+    def _check_papers(self) -> dict[str, dict[str, list[str]]]:
+        """Paper → section → its items that are asked for: ``paper`` means all but the optional ones, ``paper/item`` all
+        that are called so, a table and the claim about it alike."""
+        self.items = {}
+        for asked in [self.config["papers"]] if isinstance(self.config["papers"], str) else self.config["papers"]:
             name, _, item = str(asked).partition("/")
             content = self.paper(name)
-            there = {**content["tables"], **content["figures"]}
             if item:
-                checks.known(f"papers/{name}.yaml", item, there)
-            chosen.setdefault(name, []).extend(
-                [item] if item else [k for k, v in there.items() if not v.get("optional")]
-            )
-        for name, items in chosen.items():
-            chosen[name] = _unique(items)
-        self.items = chosen
-        for name in chosen:
-            for dataset, label, section in self._asked(name):
-                for kind, word in (("datasets", dataset), (section, label)):
-                    try:
-                        self.entry(kind, word)
-                    except BadInput as error:
-                        raise BadInput(f"papers/{name}.yaml: {error}") from None
-        return chosen
+                checks.known(f"papers/{name}.yaml", item, [i for section in pages.SECTIONS for i in content[section]])
+            chosen = self.items.setdefault(name, {section: [] for section in pages.SECTIONS})
+            for section, there in chosen.items():
+                wanted = [
+                    i for i, entry in content[section].items() if (i == item if item else not entry.get("optional"))
+                ]
+                chosen[section] = _unique([*there, *wanted])
+        for name in self.items:
+            try:
+                for dataset, section, label, seeds in self._asked(name):
+                    if not seeds:
+                        raise BadInput(
+                            f"{section}.{label} has no seed on {dataset}: its own, those of the dataset and those of "
+                            f"the models it needs have none of {self.seeds} in common"
+                        )
+            except BadInput as error:
+                raise BadInput(f"papers/{name}.yaml: {error}") from None
+        return self.items
 
 
 def _flags(settings: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from evidence.workflow import Plan
 from tests.conftest import merged
 
 SCALES = ("", "smoke", "paper", "real")
-SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw compose record".split()
+SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose record".split()
 
 
 def plan_of(root, scale):
@@ -79,7 +79,7 @@ def test_the_environments_are_those_of_the_pins(root):
 LAYERS = [
     {"errors", "seeds", "shapes", "networks", "sources"},
     {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images"},
-    {"weights", "resuming", "pages", "cohort", "cli", "checks", "raw"},
+    {"weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores"},
     {"training", "explaining", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts"},

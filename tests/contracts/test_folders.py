@@ -253,7 +253,9 @@ def perfect_and_poor(name):
     metric, wanted = module("metrics", name), signatures.signature("metrics", name).positional
     random = np.random.default_rng(2)
     if "maps" in wanted:
-        truth = (random.uniform(size=(20, 1, 8, 12)) > 0.8).astype(np.float32)
+        truth = np.zeros((20, 1, 20, 28), np.float32)  # two boxes apart
+        for image, (row, left, right) in zip(truth[:, 0], random.integers(1, 8, (20, 3)), strict=True):
+            image[row : row + 6, left : left + 5] = image[row : row + 6, right + 13 : right + 19] = 1
         noise = random.normal(size=truth.shape)
         return metric.score(truth, truth), metric.score(noise, truth)
     labels = np.arange(20) % 2
@@ -280,9 +282,9 @@ def test_a_metric_prefers_the_perfect_and_keeps_its_range(name):
     for scores in (best, poor):
         assert scores.ndim == 1
         assert ((scores >= low - 1e-9) & (scores <= high + 1e-9)).all()
-    sign = {"higher": 1, "lower": -1}[metric.BETTER]
-    assert sign * (best.mean() - poor.mean()) > 0
-    assert np.isclose(best.mean(), high if sign > 0 else low)
+    ideal = {"higher": high, "lower": low, "middle": (low + high) / 2}[metric.BETTER]
+    assert np.isclose(best.mean(), ideal)
+    assert np.abs(best - ideal).mean() < np.abs(poor - ideal).mean()
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -68,17 +68,20 @@ VALUES = {  # two seeds of four images
 
 @pytest.fixture
 def tabulated(script, tmp_path):
-    """The table of two seeds; how the spread is meant can be chosen."""
+    """The table of two seeds. What the spread is over, how many seeds a method has, and which end is better vary."""
 
-    def run(over="sample"):
+    def run(over="sample", seeds=None, better="higher"):
         paper = {**PAPER, "tables": {"table1": {**PAPER["tables"]["table1"], "cell": {"over": over}}}}
         path = tmp_path / over / "paper.yaml"
         io.save_text(path, yaml.safe_dump(paper, allow_unicode=True))
-        for method, seeds in VALUES.items():
-            for seed, values in enumerate(seeds):
+        files = []
+        for method, replicates in VALUES.items():
+            for seed, values in enumerate(replicates):
                 table = pd.DataFrame({"sample": range(4), "at": "", "value": values})
-                io.save_table(tmp_path / f"results/d/scores/ncc/{method}/seed{seed}.parquet", table)
-        words = ("--results", tmp_path / "results", "--seeds", "0", "1", "--scale", "s", "--sources", "d=phantom")
+                path_of = tmp_path / f"results/d/scores/ncc/{method}/seed{seed}.parquet"
+                io.save_table(path_of, table, better=better)
+                files += [path_of] if seed < (seeds or {}).get(method, 2) else []
+        words = ("--results", tmp_path / "results", "--scores", *files, "--scale", "s", "--sources", "d=phantom")
         out = ("--csv", tmp_path / "t.csv", "--md", tmp_path / "t.md")
         status, text = script("tabulate", path, "table1", *words, *out)
         assert status == 0, text
@@ -106,6 +109,30 @@ def test_the_spread_over_images_is_not_that_over_seeds(tabulated):
     assert "± is over seeds" in text
 
 
+def test_both_spreads_are_shown_where_there_are_several_seeds(tabulated):
+    table, text = tabulated()
+    assert table.loc["Good", "seeds_spread"] == pytest.approx(np.std([0.9, 0.7], ddof=1))
+    assert "n = 3 to 4 scores a cell, 2 seeds; ± is over images, in brackets over the means of seeds" in text
+    assert "| seeds |" not in text, "all rows have as many"
+    _, text = tabulated("seed")
+    assert "| Good | 0.90 ± 0.05 | 0.80 ± 0.14 | -0.10 |" in text
+
+
+def test_a_row_with_fewer_seeds_says_so(tabulated):
+    """Only the files that are given count, whatever else lies beside them."""
+    table, text = tabulated(seeds={"good": 1})
+    assert table["seeds"].to_dict() == {"Good": 1, "Poor": 2, "Floor": 2}
+    assert table.loc["Good", "ours"] == pytest.approx(0.9)
+    assert np.isnan(table.loc["Good", "seeds_spread"])
+    assert "|  | NCC published | NCC ours | difference | seeds |" in text
+    assert "| Good | 0.90 ± 0.05 | 0.90 ± 0.07 | +0.00 | 1 |" in text
+    assert "| Floor |  | 0.40 ± 0.00 (± 0.00) |  | 2 |" in text
+    assert "1 to 2 seeds" in text
+    table, text = tabulated(seeds=dict.fromkeys(VALUES, 1))
+    assert table["seeds_spread"].isna().all()
+    assert "1 seed; ± is over images; phantom images." in text
+
+
 def test_scores_that_do_not_exist_are_counted_and_named(tabulated):
     table, text = tabulated()
     assert table.loc["Good", "n"] == 4
@@ -115,8 +142,8 @@ def test_scores_that_do_not_exist_are_counted_and_named(tabulated):
 
 def test_published_ours_and_difference_stand_side_by_side(tabulated):
     _, text = tabulated()
-    assert "| Good | 0.90 ± 0.05 | 0.80 ± 0.07 | -0.10 |" in text
-    assert "| Floor |  | 0.40 ± 0.00 |  |" in text
+    assert "| Good | 0.90 ± 0.05 | 0.80 ± 0.07 (± 0.14) | -0.10 |" in text
+    assert "| Floor |  | 0.40 ± 0.00 (± 0.00) |  |" in text
 
 
 def test_a_floor_that_beats_a_method_is_said_in_words(tabulated):
@@ -124,6 +151,11 @@ def test_a_floor_that_beats_a_method_is_said_in_words(tabulated):
     assert "Floor (0.40) lies above Poor (0.20), as measured here." in text
     assert "Floor (0.40) lies above Poor (0.20), as published." in text
     assert "above Good" not in text
+    _, text = tabulated(better="lower")
+    assert "Floor (0.40) lies below Good (0.80), as measured here." in text
+    assert "Floor (0.40) lies below Good (0.90), as published." in text
+    _, text = tabulated(better="middle")
+    assert "A floor" not in text
 
 
 def test_a_score_of_all_samples_has_no_sample(script, dataset, networks, tmp_path):

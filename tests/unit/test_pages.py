@@ -20,6 +20,15 @@ tables:
     published: {CAM: {NCC: 0.48 ± 0.04}, VA-GAN: {NCC: 0.94, IoU: 0.5}}
 figures:
   figure3: {kind: examples, dataset: synthetic, caption: Data., options: {by: subtype}}
+claims:
+  edges:
+    says: CAM blurs.
+    how: A metric.
+    fixed: {dataset: synthetic, metric: edge}
+    of: {CAM: {method: cam}, Gradient: {method: gradient, at: 90}}
+    below: {VA-GAN: {method: vagan}}
+    about: 0.5
+    within: 0.1
 """
 
 
@@ -86,19 +95,49 @@ def test_a_table_has_to_say_which_dataset_and_metric(axis):
         list(pages.cells(table(fixed=fixed, rows={"method": {"X": "x"}})))
 
 
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_member_is_compared_with_each_reference(load):
+    claim = load()["claims"]["edges"]
+    cam, gradient = (
+        Cell(n, "", "synthetic", "edge", m, at) for n, m, at in (("CAM", "cam", ""), ("Gradient", "gradient", "90"))
+    )
+    vagan, strict = (Cell("VA-GAN", "", "synthetic", "edge", "vagan", at) for at in ("", "90"))
+    assert list(pages.comparisons(claim)) == [
+        pages.Comparison(cam, "below", "VA-GAN", vagan, None),
+        pages.Comparison(cam, "about", "", 0.5, 0.1),
+        pages.Comparison(gradient, "below", "VA-GAN", strict, None),
+        pages.Comparison(gradient, "about", "", 0.5, 0.1),
+    ]
+    assert list(pages.claim_cells(claim)) == [cam, vagan, cam, gradient, strict, gradient]
+
+
+def test_a_reference_has_what_its_member_has_but_for_what_it_says():
+    claim = {
+        "says": "Jitter does not matter.",
+        "fixed": {"metric": "ncc", "method": "vagan"},
+        "of": {"with": {"dataset": "a"}},
+        "about": {"without": {"dataset": "b"}, "half": 0.5},
+    }
+    without, half = pages.comparisons(claim)
+    assert without.reference == Cell("without", "", "b", "ncc", "vagan", "")
+    assert (half.heading, half.reference, half.within) == ("half", 0.5, None)
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_paper_is_read_whole(load):
     paper = load()
-    assert list(paper) == ["title", "reference", "tables", "figures"]
+    assert list(paper) == ["title", "reference", "tables", "figures", "claims"]
     assert paper["tables"]["table1"]["published"]["CAM"]["NCC"] == "0.48 ± 0.04"
 
 
 def test_a_paper_may_have_neither_tables_nor_figures(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("title: A title")
-    assert pages.load(str(path)) == {"title": "A title", "tables": {}, "figures": {}}
+    assert pages.load(str(path)) == {"title": "A title", "tables": {}, "figures": {}, "claims": {}}
 
 
 def test_a_paper_that_is_not_there_is_refused_with_the_near_miss(load, tmp_path):
@@ -127,6 +166,29 @@ def test_a_paper_that_is_not_there_is_refused_with_the_near_miss(load, tmp_path)
         (PAPER, "- a", "paper2018.yaml must be a mapping"),
         ("{CAM: cam, VA-GAN: vagan, Noise: random}", "cam", "tables.table1.rows.method must be a mapping, not 'cam'"),
         ("{NCC: 0.48 ± 0.04}", "0.48", "tables.table1.published.CAM must be a mapping, not 0.48"),
+        ("  table1:", "  figure3:", "tables.figure3 needs another name: the claims, the page or a figure has this one"),
+        ("  table1:", "  claims:", "tables.claims needs another name"),
+        ("says: CAM", "say: CAM", "claims.edges has an unknown key 'say'; did you mean 'says'?"),
+        ("below: {", "belov: {", "claims.edges has an unknown key 'belov'; did you mean 'below'?"),
+        ("    says: CAM blurs.\n", "", "claims.edges lacks says"),
+        ("says: CAM blurs.", "says: [CAM]", "claims.edges.says must be a sentence, not ['CAM']"),
+        ("    below: {VA-GAN: {method: vagan}}\n    about: 0.5\n", "", "claims.edges lacks one of above, below, about"),
+        ("metric: edge}", "metrics: edge}", "claims.edges has an axis 'metrics'; did you mean 'metric'?"),
+        ("metric: edge}", "at: 90}", "the claim 'CAM blurs.' says nothing of its metric"),
+        ("{method: cam}", "{methd: cam}", "claims.edges has an axis 'methd'; did you mean 'method'?"),
+        ("{method: cam}", "cam", "claims.edges.of.CAM must be a mapping, not 'cam'"),
+        (
+            "{VA-GAN: {method: vagan}}",
+            "vagan",
+            "claims.edges.below must be a number or a mapping from headings to cells",
+        ),
+        ("{VA-GAN: {method: vagan}}", "{}", "claims.edges.below must be a number or a mapping from headings to cells"),
+        ("{VA-GAN: {method: vagan}}", "{VA-GAN: vagan}", "claims.edges.below.VA-GAN must be a mapping, not 'vagan'"),
+        ("{VA-GAN: {method: vagan}}", "{CAM: {method: cam}}", "claims.edges compares 'CAM' with itself"),
+        ("about: 0.5", "about: .nan", "claims.edges.about must be a number or a mapping"),
+        ("about: 0.5", "about: true", "claims.edges.about must be a number or a mapping"),
+        ("within: 0.1", "within: 0", "claims.edges.within: 0 has to be a number above 0, and goes with about"),
+        ("about: 0.5", "above: 0.5", "claims.edges.within: 0.1 has to be a number above 0, and goes with about"),
     ],
 )
 def test_a_misspelt_word_is_refused_with_its_place(load, old, new, message):

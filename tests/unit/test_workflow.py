@@ -103,6 +103,10 @@ def test_models_in_a_circle_are_refused():
         (("scale",), "my scale", ["scale", "'my scale'"]),
         (("models",), None, ["models must be a mapping"]),
         (("methods", "cam", "needs"), "cam_classifier", ["methods.cam", "needs"]),
+        (("models", "vagan", "seeds"), [0, 3], ["models.vagan.seeds: [3] are not among the seeds of the scale, [0]"]),
+        (("methods", "cam", "seeds"), "first", ["methods.cam.seeds: first must be a list of whole numbers from 0"]),
+        (("datasets", "synthetic", "seeds"), [], ["datasets.synthetic.seeds: [] must be a list of whole numbers"]),
+        (("metrics", "ncc", "seeds"), [0], ["metrics.ncc", "'seeds'"]),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
@@ -122,6 +126,85 @@ def test_seeds_and_papers_may_come_from_the_command_line(config, root):
     assert plan.seeds == [0, 1]
     assert list(plan.items) == ["baumgartner2018"]
     assert Plan({**config, "seeds": 3}, root).seeds == [3]
+
+
+@pytest.fixture
+def replicated(config):
+    """Three seeds, but for one model, one method and one dataset."""
+    config["seeds"] = [0, 1, 2]
+    config["models"]["classifier"]["seeds"] = [0, 2]
+    config["methods"]["cam"]["seeds"] = 1
+    config["datasets"]["fixed"] = {"kind": "synthetic", "seeds": ["0"]}
+    return config
+
+
+def test_an_entry_has_the_seeds_that_it_and_all_behind_it_allow(replicated, root):
+    plan = Plan(replicated, root)
+    assert plan.seeds_of("synthetic", "models", "vagan") == [0, 1, 2]
+    assert plan.seeds_of("synthetic", "models", "classifier") == [0, 2]
+    assert plan.seeds_of("synthetic", "methods", "gradient") == [0, 2]
+    assert plan.seeds_of("synthetic", "methods", "cam") == [1]
+    assert plan.seeds_of("synthetic", "metrics", "auc") == [0, 2]
+    assert plan.seeds_of("fixed", "models", "vagan") == [0]
+    assert "seeds" not in plan.options("models", "classifier") + plan.dataset_settings("fixed")
+
+
+def test_what_a_model_behind_a_model_allows_counts(config, root):
+    config["seeds"] = [0, 1]
+    plan = Plan(config, root)
+    config["models"]["vagan"]["needs"] = {"critic": "classifier"}  # no model of ours needs another yet
+    config["models"]["classifier"]["seeds"] = [1]
+    assert plan.seeds_of("synthetic", "methods", "vagan") == [1]
+
+
+def test_tables_figures_and_pages_ask_for_the_seeds_that_there_are(replicated, root):
+    plan = Plan(replicated, root)
+    found = plan.scores("baumgartner2018", "table1")
+    of = {method: [path[-9] for path in found if f"/{method}/" in path] for method in ("gradient", "cam", "vagan")}
+    assert of == {"gradient": ["0", "2"], "cam": ["1"], "vagan": ["0", "1", "2"]}
+    shown = plan.figure_files("baumgartner2018", "figure4")["maps"]
+    assert [path.split("/")[-2] for path in shown] == ["seed0", "seed0", "seed1", "seed0"]
+    assert len(plan.figure_files("baumgartner2018", "curves")["histories"]) == 2 + 3 + 3
+    assert plan.figure_flags("baumgartner2018", "curves").count("Classifier=") == 2
+    behind = plan.ingredients("baumgartner2018")
+    assert sum("/models/classifier/" in path for path in behind["weights"]) == 2
+    assert sum("/models/cam_classifier/" in path for path in behind["weights"]) == 3, "its accuracy has all seeds"
+    assert [path for path in behind["samples"] if "/cam/" in path] == [
+        "results/quick/synthetic/maps/cam/seed1/samples.parquet"
+    ]
+
+
+def test_an_entry_without_a_seed_is_refused_with_the_paper_that_asks_for_it(replicated, root):
+    replicated["models"]["cam_classifier"]["seeds"] = [0]
+    message = refusal(replicated, root)
+    for word in ("papers/baumgartner2018.yaml: methods.cam has no seed on synthetic", "none of [0, 1, 2] in common"):
+        assert word in message
+
+
+def test_what_is_called_like_an_optional_item_is_asked_for_by_name(config, root):
+    """The table on jitter and the claim about it have one name; asking for it alone asks for nothing else."""
+    plan = Plan(config, root)
+    assert "jitter" not in plan.tables("baumgartner2018") + plan.claims("baumgartner2018")
+    overlay = yaml.safe_load((root / "scales" / "paper.yaml").read_text())
+    plan = Plan(merged(config, {**overlay, "papers": ["baumgartner2018/jitter"]}), root)
+    assert plan.items == {"baumgartner2018": {"tables": ["jitter"], "figures": [], "claims": ["jitter"]}}
+    ends = [f"{dataset}/scores/ncc/vagan_steady/seed{seed}.parquet" for dataset, seed in
+            (("synthetic", 0), ("synthetic", 1), ("synthetic", 2), ("synthetic_fixed", 0))]  # fmt: skip
+    assert plan.scores("baumgartner2018") == [f"results/paper/{end}" for end in ends]
+    assert plan.score_flags("baumgartner2018").endswith("--sources synthetic=generated synthetic_fixed=generated")
+    assert plan.claim_files("baumgartner2018")
+
+
+def test_a_claim_that_names_an_absent_metric_says_which_paper(config, root):
+    del config["metrics"]["edge"]
+    message = refusal(config, root)
+    assert "papers/baumgartner2018.yaml" in message
+    assert "'edge'" in message
+
+
+def test_a_paper_without_claims_has_no_files_of_them(config, root):
+    overlay = yaml.safe_load((root / "scales" / "real.yaml").read_text())
+    assert Plan(merged(config, overlay), root).claim_files("cohort") == []
 
 
 def test_options_are_sorted_quoted_and_of_the_entry_alone(config, root):
@@ -175,7 +258,15 @@ def test_imports_know_every_form(tmp_path):
 
 
 def test_metrics_of_maps_and_the_plan_import_no_torch(root):
-    for module in ("evidence.workflow", "evidence.metrics.ncc", "evidence.io", "evidence.cohort", "evidence.pages"):
+    metrics = [f"evidence.metrics.{name}" for name in ("ncc", "central", "edge", "relevance_mass")]
+    for module in (
+        "evidence.workflow",
+        "evidence.io",
+        "evidence.cohort",
+        "evidence.pages",
+        "evidence.scores",
+        *metrics,
+    ):
         program = f"import sys, {module}; sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == 0, module
 

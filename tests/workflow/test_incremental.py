@@ -38,6 +38,7 @@ def figure(name: str) -> str:
 
 
 PAGE = f"{PAPER}/page.md"
+CLAIMS = f"{PAPER}/claims.csv"
 COHORT_PAGE = "papers/cohort/page.md"
 
 
@@ -65,8 +66,9 @@ def test_an_edited_method_makes_its_maps_its_scores_and_what_shows_them(dry, edi
     assert dry().outputs == {
         maps("cam"),
         maps("cam", COHORT),
-        scores("ncc/cam"),
+        *(scores(f"{metric}/cam") for metric in ("ncc", "central", "relevance_mass")),
         table("table1"),
+        CLAIMS,
         figure("figure4"),
         "papers/cohort/gallery.pdf",
         PAGE,
@@ -109,8 +111,9 @@ def test_a_hyperparameter_of_a_method_concerns_that_method(dry, edit):
     assert dry().outputs == {
         maps("integrated_gradients"),
         maps("integrated_gradients", COHORT),
-        scores("ncc/integrated_gradients"),
+        *(scores(f"{metric}/integrated_gradients") for metric in ("ncc", "central", "edge", "relevance_mass")),
         table("table1"),
+        CLAIMS,
         figure("figure4"),
         "papers/cohort/gallery.pdf",
         PAGE,
@@ -163,6 +166,29 @@ def test_a_new_seed_makes_that_seed(dry, edit):
     found = dry().outputs
     assert {weights("vagan", seed=1), maps("vagan", seed=1), scores("ncc/vagan", seed=1), table("table1")} <= found
     assert not {path for path in found if "seed0" in path or "/data/" in path}
+
+
+def test_an_entry_of_fewer_seeds_is_left_out_of_a_new_one(dry, edit):
+    edit("scales/smoke.yaml", "cam_classifier: {", "cam_classifier: {seeds: [0], ")
+    assert dry().nothing, "the seeds of an entry are no hyperparameter"
+    edit("config.yaml", "seeds: [0]", "seeds: [0, 1]")
+    found = dry().outputs
+    assert {weights("classifier", seed=1), maps("gradient", seed=1), table("table1"), CLAIMS} <= found
+    assert not {path for path in found if "cam" in path and "seed" in path}
+
+
+def test_a_claim_concerns_the_claims_and_the_page(dry, edit):
+    edit("papers/baumgartner2018.yaml", 'says: "VA-GAN finds both boxes."', 'says: "VA-GAN sees both boxes."')
+    assert dry().outputs == {CLAIMS, PAGE}
+
+
+def test_a_claim_on_a_new_score_makes_that_score(dry, edit):
+    edit(
+        "papers/baumgartner2018.yaml",
+        "    of: {CAM: {method: cam}}\n",
+        "    of: {CAM: {method: cam}, Noise: {method: random}}\n",
+    )
+    assert dry().outputs == {scores("central/random"), CLAIMS, PAGE}
 
 
 def test_a_new_row_makes_that_method_and_that_table(dry, edit):
@@ -229,6 +255,7 @@ for name, module in sys.modules.items():
         ("draw", "figures", "gallery"),
         ("prepare", "datasets", "folder"),
         ("tabulate", "", ""),
+        ("judge", "", ""),
         ("pack", "", ""),
         ("compose", "", ""),
     ],

@@ -5,10 +5,11 @@ import time
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.workflow.conftest import copy_of, snakemake
 
-TABLE = "table row column published published_spread ours ours_spread n seeds scale source".split()
+TABLE = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +36,24 @@ def test_the_quick_scale_is_planned_in_three_seconds(fresh):
     assert not (fresh / "results").exists()
 
 
-def test_the_papers_scale_plans_runs_a_to_d_with_three_seeds(fresh):
+def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 3 * (2 + 6 + 1), (
-        "two classifiers; VA-GAN as A, B, C, D with two λ, and ours; ours without jitter"
+    assert planned["train"] == 3 * (2 + 3) + 3 + 1, (
+        "three seeds of two classifiers and of VA-GAN as A, as D with its λ of 10, and as ours; "
+        "one of B, C and D with the paper's λ; one of ours without jitter"
     )
+    assert planned["claims"] == 1
     assert "--count 10000 --seed 42 --size 112" in text or "--count 10000 --size 112" in text
-    for variant in ("vagan", "vagan_b", "vagan_c", "vagan_d100", "vagan_d10"):
+    seeds = {"vagan": 3, "vagan_d10": 3, "vagan_steady": 3, "vagan_b": 1, "vagan_c": 1, "vagan_d100": 1}
+    for variant, count in seeds.items():
         for seed in range(3):
-            assert f"models/{variant}/seed{seed}/weights.safetensors" in text
+            assert (f"synthetic/models/{variant}/seed{seed}/weights.safetensors" in text) == (seed < count)
+    assert "synthetic_fixed/models/vagan_steady/seed0/weights.safetensors" in text
+    assert "synthetic_fixed/models/vagan_steady/seed1" not in text
+    assert (
+        "synthetic_fixed/scores/ncc/vagan_steady/seed0.parquet" in text.partition("rule claims")[2].partition("rule")[0]
+    )
     assert "--norm column" in text
     assert "--steps 1000 --tanh true" in text
     assert not (fresh / "results").exists()
@@ -71,8 +80,9 @@ def test_the_workflow_has_nothing_to_lint(fresh):
 
 
 def test_tables_have_the_columns_that_all_tables_have(made):
-    tables = sorted((made / "results" / "smoke" / "papers").rglob("*.csv"))
-    assert len(tables) == 3
+    found = sorted((made / "results" / "smoke" / "papers").rglob("*.csv"))
+    tables = [path for path in found if path.name != "claims.csv"]
+    assert (len(tables), len(found)) == (3, 4)
     for path in tables:
         table = pd.read_csv(path)
         assert list(table.columns) == TABLE
@@ -110,6 +120,20 @@ def test_a_page_says_scale_data_commit_machine_and_what_departs(made):
             assert file.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_every_claim_is_judged_and_shown(made):
+    folder = made / "results" / "smoke" / "papers" / "baumgartner2018"
+    claims = yaml.safe_load((made / "papers" / "baumgartner2018.yaml").read_text())["claims"]
+    asked = {name for name, claim in claims.items() if not claim.get("optional")}
+    table = pd.read_csv(folder / "claims.csv")
+    assert set(table["claim"]) == asked
+    assert table["holds"].isin([True, False]).all()
+    shown = (folder / "page.md").read_text().partition("## Claims")[2].partition("## Notes")[0]
+    for name in asked:
+        assert claims[name]["says"].strip() in shown
+    assert shown.count("### ") == len(asked) == len(re.findall(r"\*\*(holds|does not hold|holds for some)\*\*", shown))
+    assert "## Claims" not in (folder.parent / "cohort" / "page.md").read_text()
+
+
 def test_nothing_half_written_and_no_state_is_left(made):
     left = [
         path for path in (made / "results").rglob("*") if path.name.startswith((".", "state")) and path.name != ".lock"
@@ -133,6 +157,7 @@ def test_what_was_measured_can_be_kept(made, script, tmp_path):
     table = pd.read_csv(tmp_path / "baumgartner2018-smoke.csv")
     assert list(table.columns) == TABLE
     assert set(table["table"]) == {"table1", "networks"}
+    assert "centre" in set(pd.read_csv(tmp_path / "baumgartner2018-smoke-claims.csv")["claim"])
     status, text = script("record", tmp_path / "results/none/papers/x", "--out", tmp_path)
     assert status == 1
     assert "page.md is missing" in text

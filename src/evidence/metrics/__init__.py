@@ -10,5 +10,6 @@ names are networks, by their roles, in evaluation mode. The result is an array w
 from a setting (a percentile, say) to such arrays; a single value for several samples is a score of all of them.
 
 A score that does not exist is NaN: it is counted and named, never dropped. ``BETTER`` is ``"higher"`` or ``"lower"``,
-and ``RANGE`` the least and the greatest score there can be, which the contract tests hold it to.
+or ``"middle"`` where the truth itself scores the middle of the range and neither end is better; ``RANGE`` is the least
+and the greatest score there can be. The contract tests hold a metric to both.
 """

@@ -1,0 +1,86 @@
+"""Scores put together: means, and spreads over images and over seeds. NumPy and pandas, no torch."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from evidence import io, pages
+from evidence.errors import BadInput
+
+Scores = Mapping[int, pd.DataFrame]  # seed → sample, at, value
+
+
+class Files:
+    """The files of scores that a job was given, each read once.
+
+    Args:
+        paths: the files, those of all cells together.
+        results: folder of the scale's results, below which they lie.
+    """
+
+    def __init__(self, paths: Iterable[str], results: str):
+        self.results, self.tables = results, {Path(path): io.load_table(path) for path in paths}
+
+    def of(self, cell: pages.Cell) -> dict[int, pd.DataFrame]:
+        """Seed → the scores of a cell. Which seeds it has is for the files to say; one without any is an error."""
+        folder = Path(cell.scores(self.results, 0)).parent
+        found = {int(p.stem.removeprefix("seed")): t for p, t in self.tables.items() if p.parent == folder}
+        if not found:
+            raise BadInput(f"{cell.row!r} has no scores: none of the given files lies in {folder}")
+        return found
+
+
+def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int]:
+    """Mean and spread of the scores that exist.
+
+    Args:
+        scores: of each seed.
+        at: the setting of the metric, empty where it has none.
+        over: what ``ours_spread`` is over. ``sample``: the images around the mean of their seed. ``seed``: the means of
+            the seeds, which ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
+
+    Returns:
+        ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many; and
+        ``missing``, how many scores do not exist.
+    """
+    values = [table.loc[table["at"] == at, "value"] for table in scores.values()]
+    means = [v.mean() for v in values if v.notna().any()]
+    spreads = [v.std(ddof=0) for v in values if v.notna().sum() > 1]
+    over_images = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else np.nan
+    over_seeds = float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
+    return {
+        "ours": float(np.mean(means)) if means else np.nan,
+        "ours_spread": over_seeds if over == "seed" else over_images,
+        "n": int(sum(v.notna().sum() for v in values) / max(len(values), 1)),
+        "seeds": len(values),
+        "seeds_spread": over_seeds,
+        "missing": int(sum(v.isna().sum() for v in values)),
+    }
+
+
+def of_images(scores: Scores, at: str) -> pd.Series:
+    """The mean over seeds of each image's scores that exist, by sample; empty for scores of all images together."""
+    table = pd.concat([table[table["at"] == at] for table in scores.values()])
+    return table.groupby("sample")["value"].mean().dropna()
+
+
+def number(mean: float, spread: float, decimals: int, over_seeds: float = np.nan) -> str:
+    """``0.94 ± 0.07``, or ``0.94 ± 0.07 (± 0.01)`` with the spread over seeds; what does not exist is left out."""
+    if not np.isfinite(mean):
+        return ""
+    text = f"{mean:.{decimals}f}" + (f" ± {spread:.{decimals}f}" if np.isfinite(spread) else "")
+    return text + (f" (± {over_seeds:.{decimals}f})" if np.isfinite(over_seeds) else "")
+
+
+def span(counts: Iterable[int], noun: str = "") -> str:
+    """``3``, or ``1 to 3`` where they differ; with a noun, ``1 seed`` or ``1 to 3 seeds``."""
+    counts = sorted(set(counts))
+    text = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{text} {noun}{'' if counts[-1] == 1 else 's'}" if noun else text
+
+
+def markdown(head: list[str], lines: Iterable[list[str]]) -> list[str]:
+    """The lines of a table in Markdown; all columns but the first are numbers."""
+    return ["| " + " | ".join(words) + " |" for words in (head, ["---"] + ["---:"] * (len(head) - 1), *lines)]
