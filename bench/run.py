@@ -233,7 +233,7 @@ def head(others: Others, quick: bool) -> list[str]:
 
 
 READING = """\
-Each case is a process of its own; all are asked in turn, each call follows another that does not count, and tables
+Each case is a process of its own; all are asked in turn, each call follows two others that do not count, and tables
 hold medians over the rounds. Seconds are wall clock.
 
 - **Textbook** is the WGAN-GP update as ports of VA-GAN have it (`bench/textbook.py`): the same networks and losses, as

@@ -10,6 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from evidence.networks.blocks import NORMALISATION, UPCONVOLUTION
 
 TRANSPOSED = {2: nn.functional.conv_transpose2d, 3: nn.functional.conv_transpose3d}
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 LARGEST = {2: nn.functional.max_pool2d_with_indices, 3: nn.functional.max_pool3d_with_indices}
 
 
@@ -31,9 +32,7 @@ class MaxPool(nn.Module):
     @staticmethod
     def spread(pooled: Tensor, places: Tensor, size: tuple[int, ...]) -> Tensor:
         """The transpose of a pool: each value goes back to the place of its maximum, in ``size`` zeros."""
-        space = pooled.new_zeros(len(pooled), math.prod(size), pooled.shape[1])  # (image, place, channel)
-        values, places = (each.flatten(2).transpose(1, 2) for each in (pooled, places))
-        return space.scatter_(1, places, values).transpose(1, 2).unflatten(2, size)
+        return _Spread.apply(pooled, places, size)
 
 
 class _MaxPool(torch.autograd.Function):
@@ -47,6 +46,27 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
         return MaxPool.spread(gradient, *context.saved_tensors, context.size)
+
+
+class _Spread(torch.autograd.Function):
+    @staticmethod
+    def forward(context, pooled: Tensor, places: Tensor, size: tuple[int, ...]) -> Tensor:
+        context.save_for_backward(places)
+        bits = pooled.view(
+            BITS[pooled.element_size()]
+        )  # what a number is does not matter, and scatter is slow in bfloat16
+        space = bits.new_zeros(len(bits), math.prod(size), bits.shape[1]).scatter_(1, _rows(places), _rows(bits))
+        return space.view(pooled.dtype).transpose(1, 2).unflatten(2, size)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (places,) = context.saved_tensors
+        return _rows(gradient).gather(1, _rows(places)).transpose(1, 2).unflatten(2, places.shape[2:]), None, None
+
+
+def _rows(images: Tensor) -> Tensor:
+    """(image, place, channel): a view where channels lie last in memory."""
+    return images.flatten(2).transpose(1, 2)
 
 
 def joined(first: Tensor, second: Tensor) -> Tensor:
