@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready
 SOURCES := src scripts bench tests envs
 
-.PHONY: help install quick real smoke record bench test check format lock clean
+.PHONY: help install quick paper real smoke record bench test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -20,6 +20,10 @@ $(READY): pyproject.toml constraints.txt
 quick: $(READY)  ## set up, then the quick scale: trainings, maps, tables, figures and pages in results/quick
 	snakemake --quiet rules
 	@echo; echo "read: $$(ls results/quick/papers/*/page.md)"
+
+paper: $(READY)  ## set up, then the papers' own size; hours, and it goes on where it was stopped
+	snakemake --configfile scales/paper.yaml --quiet rules
+	@echo; echo "read: $$(ls results/paper/papers/*/page.md)"
 
 real: $(READY)  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_tumor_mri make real
 	snakemake --configfile scales/real.yaml --quiet rules

@@ -76,17 +76,17 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"--rounds starts at 1, not {args.rounds}")
     machine.prepare()
     others = Others()
-    sections = []
-    for part in PAPER:
-        if part in parts:
-            rounds = args.rounds or (1 if args.quick else ROUNDS[part])
-            measure = attribution if part == "attribution" else updates
-            sections += measure((QUICK if args.quick else PAPER)[part], rounds)
-    text = "\n\n".join([*head(others, args.quick), *sections]) + "\n"
     some = [] if set(parts) == set(PAPER) else [part for part in PAPER if part in parts]
     label = " ".join(["bench", machine.describe().partition(",")[0], *some, *["quick"] * args.quick])
     path = Path(args.out) / f"{re.sub('[^a-z0-9]+', '-', label.lower()).strip('-')}.md"
-    io.save_text(path, text)
+    sections: list[str] = []
+    for part in (part for part in PAPER if part in parts):
+        rounds = args.rounds or (1 if args.quick else ROUNDS[part])
+        measure = attribution if part == "attribution" else updates
+        for section in measure((QUICK if args.quick else PAPER)[part], rounds):
+            sections.append(section)
+            text = "\n\n".join([*head(others, args.quick), *sections]) + "\n"
+            io.save_text(path, text)  # after each section: what is measured is not lost when a later one is
     print(text)
     print(path)
 
