@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready
 SOURCES := src scripts bench tests envs
 
-.PHONY: help install quick paper real smoke record bench test check format lock clean
+.PHONY: help install quick paper real smoke commands record bench test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -31,6 +31,11 @@ real: $(READY)  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_
 
 smoke: $(READY)  ## set up, then every step on next to nothing
 	snakemake --configfile scales/smoke.yaml --quiet rules
+
+commands: $(READY)  ## a scale as a plain list of commands, for a machine without Snakemake: make -s commands SCALE=paper > paper.sh
+	@echo "set -e; export PYTHONPATH=src"
+	@snakemake --configfile scales/$(SCALE).yaml --dry-run --forceall --printshellcmds 2> /dev/null \
+	| sed -nE 's/^Shell command: (python .*) &> (.*)$$/mkdir -p $$(dirname \2); \1 \&> \2/p'
 
 record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs/measured/ from results/quick
 	for page in results/$(SCALE)/papers/*; do python scripts/record.py $$page; done
