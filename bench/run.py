@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,7 @@ from evidence import cli, io, machine, signatures
 from evidence.errors import BadInput, near
 from evidence.explaining import BATCH
 from evidence.provenance import commit
+from evidence.scores import markdown
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ def update_table(
         rows.append((f"floor, {arithmetic}", *cells))
     said = ", ".join(f"{digits(roof / 1e9)} GFLOP/s in {arithmetic}" for arithmetic, roof in roofs.items())
     heads = ("", "seconds", "fastest", "textbook ÷ this", "share of the roof", "GFLOP", "peak memory, GiB")
-    return f"{markdown(heads, rows)}\n\nRoof in these rounds: {said}."
+    table = "\n".join(markdown(heads, rows))
+    return f"{table}\n\nRoof in these rounds: {said}."
 
 
 def attribution(maps: Maps, rounds: int) -> Iterator[str]:
@@ -197,7 +199,7 @@ def attribution(maps: Maps, rounds: int) -> Iterator[str]:
         theirs = ("", "") if math.isnan(peer) else (digits(peer), digits(peer / seconds))
         rows.append((title, str(maps.count(method)), digits(seconds), digits(1 / seconds), *theirs))
     heads = ("", "batch", "seconds a map", "maps a second", "captum: seconds a map", "captum ÷ ours")
-    yield markdown(heads, rows)
+    yield "\n".join(markdown(heads, rows))
     yield (
         f"{rounds} round{'s' * (rounds > 1)}. Ours is the time that the loop around the methods writes beside each\n"
         "map: images to the device, the method and what it measures of itself, the map back; in float32, on networks\n"
@@ -254,12 +256,6 @@ hold medians over the rounds. Seconds are wall clock.
 def digits(value: float) -> str:
     """Three digits, or all in front of the point."""
     return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose numbers stand to the right."""
-    rules = ["---", *["---:"] * (len(heads) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rules, *rows))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evidence import cli, io, pages
 from evidence.errors import BadInput, near
-from evidence.scores import Files, markdown, measured, number, of_images, span
+from evidence.scores import FLAGS, Files, markdown, measured, number, of_images, span
 
 COLUMNS = """claim member relation reference dataset metric ours ours_spread n seeds seeds_spread theirs theirs_spread
     theirs_seeds theirs_seeds_spread difference within images holds scale source""".split()
@@ -29,16 +29,7 @@ def main(argv: list[str] | None = None) -> None:
         flags={
             "paper": "the paper's file (yaml)",
             "claims": {"nargs": "+", "help": "names of the claims in it"},
-            "--results": "folder of the scale's results",
-            "--scores": {
-                "nargs": "+",
-                "default": [],
-                "help": "files of scores; which seeds a side has is read off them",
-            },
-            "--scale": "name of the scale",
-            "--sources": {"nargs": "+", "default": [], "help": "DATASET=real|phantom|generated, one for each dataset"},
-            "--csv": "where the tidy table goes",
-            "--md": "where the readable text goes",
+            **FLAGS,
         },
     )
     there = pages.load(args.paper)["claims"]

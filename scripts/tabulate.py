@@ -8,7 +8,7 @@ import pandas as pd
 
 from evidence import cli, io, pages
 from evidence.errors import BadInput, near
-from evidence.scores import Files, markdown, measured, number, span
+from evidence.scores import FLAGS, Files, markdown, measured, number, span
 
 COLUMNS = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
 BETTER = {"higher": 1, "lower": -1, "middle": 0}
@@ -21,16 +21,7 @@ def main(argv: list[str] | None = None) -> None:
         flags={
             "paper": "the paper's file (yaml)",
             "table": "name of the table in it",
-            "--results": "folder of the scale's results",
-            "--scores": {
-                "nargs": "+",
-                "default": [],
-                "help": "files of scores; which seeds a cell has is read off them",
-            },
-            "--scale": "name of the scale",
-            "--sources": {"nargs": "+", "default": [], "help": "DATASET=real|phantom|generated, one for each dataset"},
-            "--csv": "where the tidy table goes",
-            "--md": "where the readable table goes",
+            **FLAGS,
         },
     )
     tables = pages.load(args.paper)["tables"]

@@ -1,6 +1,6 @@
 """Scores put together: means, and spreads over images and over seeds. NumPy and pandas, no torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,14 @@ from evidence import io, pages
 from evidence.errors import BadInput
 
 Scores = Mapping[int, pd.DataFrame]  # seed → sample, at, value
+FLAGS = {  # of every script that puts scores together
+    "--results": "folder of the scale's results",
+    "--scores": {"nargs": "+", "default": [], "help": "files of scores; which seeds a cell has is read off them"},
+    "--scale": "name of the scale",
+    "--sources": {"nargs": "+", "default": [], "help": "DATASET=real|phantom|generated, one for each dataset"},
+    "--csv": "where the tidy table goes",
+    "--md": "where the readable text goes",
+}
 
 
 class Files:
@@ -81,6 +89,6 @@ def span(counts: Iterable[int], noun: str = "") -> str:
     return f"{text} {noun}{'' if counts[-1] == 1 else 's'}" if noun else text
 
 
-def markdown(head: list[str], lines: Iterable[list[str]]) -> list[str]:
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a table in Markdown; all columns but the first are numbers."""
     return ["| " + " | ".join(words) + " |" for words in (head, ["---"] + ["---:"] * (len(head) - 1), *lines)]

@@ -24,6 +24,14 @@ def refusal(config, root) -> str:
     return str(caught.value)
 
 
+def put(config, where, value):
+    """Set one value deep in a configuration."""
+    entry = config
+    for key in where[:-1]:
+        entry = entry[key]
+    entry[where[-1]] = value
+
+
 @pytest.mark.parametrize(
     ("where", "value", "words"),
     [
@@ -60,10 +68,7 @@ def refusal(config, root) -> str:
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
 def test_a_wrong_name_is_refused_with_its_place_and_the_near_miss(config, root, where, value, words):
-    entry = config
-    for key in where[:-1]:
-        entry = entry[key]
-    entry[where[-1]] = value
+    put(config, where, value)
     if where == ("raw",):
         with pytest.raises(BadInput) as caught:
             Plan(config, root).environment()
@@ -111,10 +116,7 @@ def test_models_in_a_circle_are_refused():
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
 def test_a_wrong_value_is_refused_before_the_first_job(config, root, where, value, words):
-    entry = config
-    for key in where[:-1]:
-        entry = entry[key]
-    entry[where[-1]] = value
+    put(config, where, value)
     message = refusal(config, root)
     for word in words:
         assert word in message
