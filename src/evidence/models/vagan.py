@@ -19,10 +19,8 @@ from evidence.networks.c3d import Critic
 from evidence.networks.unet import MapGenerator
 from evidence.statistics import correlation
 
-NETWORKS = ("generator", "critic", "best", "average")
-Terms = Iterator[
-    dict[str, Tensor]
-]  # loss terms by name; those of one dict share a graph, and are differentiated together
+NETWORKS = ("generator", "critic", "best", "average", "settled")
+Terms = Iterator[dict[str, Tensor]]  # loss terms by name; those of one dict share a graph, differentiated together
 AFTER = 50  # generator updates before the authors' code keeps a best generator
 
 
@@ -31,7 +29,7 @@ class Learner(training.Learner):
 
     Class 0 is the baseline, class 1 the class of interest. Saved networks: ``generator`` and ``critic`` after the last
     step, ``best`` (the generator at the highest validation critic loss after step 50, as the authors' code keeps it)
-    and, where ``average`` is set, ``average``.
+    and, where they are asked for, ``average`` and ``settled``.
 
     Args:
         shape: channels and size of an image.
@@ -51,6 +49,10 @@ class Learner(training.Learner):
         burst_every: see ``burst``; 0 for never.
         initial: whether the generator starts from a ``random`` map or from the one that is ``zero`` everywhere.
         average: decay a step of a moving average of the generator; 0 for none. Not in the paper.
+        settle: keep as ``settled`` the moving average where the median of so many last validation critic losses is the
+            highest: where the critic, with its chance swings left out, is least able to tell healed images from those
+            of the baseline. 0 for none. Not in the paper; needs no truth.
+        patience: end training after so many validations without a higher median; 0 for never. The authors stop by eye.
         width: channels of the first layer of both networks.
         steps: generator updates. The authors advise about 1,000 for the synthetic data, which are 8,230 critic updates.
         validate_every: generator updates between validations.
@@ -77,6 +79,8 @@ class Learner(training.Learner):
         burst_every: int = 100,
         initial: Literal["random", "zero"] = "random",
         average: float = 0.0,
+        settle: int = 0,
+        patience: int = 0,
         width: int = 16,
         steps: int = 1_000,
         validate_every: int = 10,
@@ -84,6 +88,12 @@ class Learner(training.Learner):
     ):
         if min(critic_steps, burst, accumulate) < 1:
             raise BadInput(f"critic_steps, burst and accumulate start at 1, not {critic_steps}, {burst}, {accumulate}")
+        if settle and not average:
+            raise BadInput("settle keeps a moving average of the generator: give average too, say 0.98")
+        if settle * validate_every > steps:
+            raise BadInput(f"settle: {settle} validations take {settle * validate_every} steps, more than all {steps}")
+        if patience and not settle:
+            raise BadInput("patience waits for a better settled generator: give settle too, say 20")
         super().__init__()
         channels, dims = shape[0], len(shape) - 1
         sizes = {"channels": channels, "width": width, "spatial_dims": dims}
@@ -91,7 +101,11 @@ class Learner(training.Learner):
         self.critic = Critic(**sizes)
         self.best = copy.deepcopy(self.generator)
         self.average = copy.deepcopy(self.generator) if average else None
+        self.settled = copy.deepcopy(self.generator) if settle else None
         self.register_buffer("best_loss", torch.tensor(float("-inf")))
+        self.register_buffer("settled_loss", torch.tensor(float("-inf"), dtype=torch.float64))
+        self.register_buffer("recent_losses", torch.full((settle,), torch.nan, dtype=torch.float64))
+        self.register_buffer("waited", torch.tensor(0))  # validations since the last better median
         self.optimisers = {
             name: torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), eps=1e-8)
             for name, network in (("generator", self.generator), ("critic", self.critic))
@@ -100,14 +114,15 @@ class Learner(training.Learner):
         self.lam, self.penalty, self.norm, self.mixing = lam, penalty, norm, mixing
         self.critic_steps, self.burst = critic_steps, burst
         self.burst_first, self.burst_every = burst_first, burst_every
-        self.decay = average
+        self.decay, self.patience = average, patience
         self.steps, self.validate_every, self.validate_batches = steps, validate_every, validate_batches
 
     @property
     def networks(self) -> dict[str, Network]:
         best = {"best": self.best} if self.best_loss > float("-inf") else {}  # none in a training too short for one
         average = {"average": self.average} if self.average is not None else {}
-        return {"generator": self.generator, "critic": self.critic, **best, **average}
+        settled = {"settled": self.settled} if self.settled_loss > float("-inf") else {}
+        return {"generator": self.generator, "critic": self.critic, **best, **average, **settled}
 
     def critic_updates(self, i: int) -> int:
         """Critic updates before generator update i: many at first and now and then, to keep it near its optimum."""
@@ -189,12 +204,31 @@ class Learner(training.Learner):
         if i >= AFTER and found["critic_loss"] >= self.best_loss:
             self.best.load_state_dict(self.generator.state_dict())
             self.best_loss.fill_(found["critic_loss"])
+        if self.settled is not None:
+            found.update(self.settling(found["critic_loss"]))
         found["change"] = self.change(samples)
         if samples.truth is not None:
             found["ncc"] = self.agreement(self.generator, samples)
             if self.average is not None:
                 found["ncc_average"] = self.agreement(self.average.eval(), samples)
         return found
+
+    def settling(self, loss: float) -> dict[str, float]:
+        """Keep the average where the median of the last critic losses is the highest, once there are enough of them."""
+        self.recent_losses.copy_(self.recent_losses.roll(-1))
+        self.recent_losses[-1] = loss
+        if self.recent_losses.isnan().any():
+            return {}
+        median = float(self.recent_losses.quantile(0.5))
+        self.waited += 1
+        if median > self.settled_loss:
+            self.settled.load_state_dict(self.average.state_dict())
+            self.settled_loss.fill_(median)
+            self.waited.zero_()
+        return {"median_loss": median}
+
+    def finished(self, i: int) -> bool:
+        return bool(self.patience) and int(self.waited) >= self.patience
 
     @torch.no_grad()
     @machine.exactly()

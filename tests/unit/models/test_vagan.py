@@ -1,17 +1,14 @@
 """VA-GAN's mathematics against a slow twin, its schedule against closed forms, and what each update may touch."""
 
-import copy
 import inspect
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from evidence.models.vagan import Learner
-from evidence.training import Samples
+from evidence.models.vagan import NETWORKS, Learner
 
 SHAPES = {"slice": (1, 16, 24), "volume": (1, 16, 8, 24)}
 
@@ -340,7 +337,7 @@ def test_each_update_forgets_the_gradients_of_the_last(learner_of):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
 
 
-# --- averages, validation, what is saved ------------------------------------------------------------------------------
+# --- the average, and what is saved -----------------------------------------------------------------------------------
 
 
 def test_the_moving_average_is_that_of_the_formula_running_statistics_included(learner_of):
@@ -363,6 +360,11 @@ def test_networks_are_saved_under_the_names_of_the_paper():
     assert list(Learner((1, 16, 24), width=1, average=0.9).networks) == ["generator", "critic", "average"]
     learner.best_loss.fill_(-3.0)
     assert list(learner.networks) == ["generator", "critic", "best"]
+    learner = Learner((1, 16, 24), width=1, average=0.9, settle=5)
+    assert list(learner.networks) == ["generator", "critic", "average"], "nothing settled before there was a median"
+    learner.best_loss.fill_(-3.0)
+    learner.settled_loss.fill_(-3.0)
+    assert tuple(learner.networks) == NETWORKS
     assert learner.networks["best"] is not learner.networks["generator"]
     options = {"channels": 3, "width": 2, "spatial_dims": 3}
     learner = Learner((3, 16, 8, 24), width=2, tanh=False, initial="zero", average=0.5)
@@ -371,84 +373,3 @@ def test_networks_are_saved_under_the_names_of_the_paper():
     assert volumes["critic"].options == options
     for name in ("generator", "best", "average"):
         assert volumes[name].options == {**options, "tanh": False, "zero": True}
-
-
-@pytest.fixture
-def samples():
-    random = np.random.default_rng(4)
-    images = random.uniform(-1, 1, (14, 1, 16, 24)).astype(np.float32)
-    return Samples(images, np.arange(14) % 2, images > 0.5)
-
-
-def kept(learner, samples, losses, monkeypatch):
-    """Validate at given critic losses, the generator marked by the step; the mark of the best one."""
-    for i, loss in losses.items():
-        nn.init.constant_(learner.generator.last.bias, i)
-        terms = {"critic_real": torch.tensor(loss + 1), "critic_generated": torch.tensor(-1.0)}
-        monkeypatch.setattr(learner, "critic_terms", lambda *pair, terms=terms: [terms])
-        assert learner.validate(samples, i)["critic_loss"] == pytest.approx(loss)
-    return int(learner.best.last.bias)
-
-
-@pytest.mark.parametrize(
-    ("losses", "best"),
-    [
-        ({9: -0.5, 19: -0.1, 49: -0.25, 59: -3.0}, 59),  # none before step 50
-        ({59: -3.0, 69: -1.0, 79: -2.0, 89: -1.5}, 69),
-        ({59: -3.0, 69: -1.0, 79: -1.0, 89: -1.25}, 79),  # the later of two
-        ({49: 0.5, 50: -1.0}, 50),
-    ],
-)
-def test_the_best_generator_is_that_of_the_highest_critic_loss_after_step_50(samples, losses, best, monkeypatch):
-    learner = Learner((1, 16, 24), width=1, validate_batches=1)
-    assert kept(learner, samples, losses, monkeypatch) == best
-
-
-def test_a_validation_is_the_mean_of_its_batches_and_moves_nothing(samples, monkeypatch):
-    learner = Learner((1, 16, 24), width=2, batch=3, validate_batches=4)
-    before, met, plain = copy.deepcopy(learner.state_dict()), [], learner.critic_terms
-
-    def met_terms(baseline, interest):
-        assert not learner.generator.training
-        met.append(merged(plain(baseline, interest)))
-        return [met[-1]]
-
-    monkeypatch.setattr(learner, "critic_terms", met_terms)
-    found = learner.validate(samples, 0)
-    assert len(met) == 4
-    assert found["critic_loss"] == pytest.approx(np.mean([sum(terms.values()).item() for terms in met]))
-    assert same(before, learner.state_dict())
-
-
-def test_each_validation_draws_the_same_images(samples, monkeypatch):
-    learner, drawn = Learner((1, 16, 24), width=1, batch=3, validate_batches=3), []
-    monkeypatch.setattr(
-        learner, "critic_terms", lambda *pair: drawn.append(torch.stack(pair)) or [{"": torch.zeros(())}]
-    )
-    for i in (0, 9):
-        learner.validate(samples, i)
-    assert torch.equal(torch.stack(drawn[:3]), torch.stack(drawn[3:]))
-    baseline = {image.tobytes() for image in samples.images[::2]}
-    assert all(
-        (image.numpy().tobytes() in baseline) == (which == 0) for b in drawn for which in (0, 1) for image in b[which]
-    )
-
-
-def test_agreement_is_measured_on_the_images_of_the_class_of_interest(samples, monkeypatch):
-    """A generator that takes the truth away agrees with it, one that adds it disagrees."""
-    learner = Learner((1, 16, 24), width=1, average=0.5, validate_batches=1)
-    monkeypatch.setattr(learner, "critic_terms", lambda *pair: [{"": torch.zeros(())}])
-    seen = []
-    learner.generator.heal = lambda images: seen.append(images) or images - 1.0 * (images > 0.5)
-    learner.average.heal = lambda images: images + 1.0 * (images > 0.5)
-    found = learner.validate(samples, 0)
-    assert found["ncc"] == pytest.approx(1, abs=1e-5)
-    assert found["ncc_average"] == pytest.approx(-1, abs=1e-5)
-    for images in seen:  # once for the size of the change, once for the agreement
-        np.testing.assert_array_equal(images, samples.images[1::2])
-    assert found["change"] == pytest.approx(float((samples.images[1::2] > 0.5).mean()), abs=1e-5)
-
-
-def test_without_a_truth_nothing_is_said_of_agreement(samples):
-    learner = Learner((1, 16, 24), width=1, validate_batches=1)
-    assert set(learner.validate(Samples(samples.images, samples.labels), 0)) == {"critic_loss", "change"}
