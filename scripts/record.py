@@ -1,4 +1,4 @@
-"""Keep what a scale measured for a paper: page, tables, claims and pictures out of results/, with the time they took.
+"""Keep what a scale measured for a paper: page, tables, claims, curves and pictures out of results/, with their times.
 
 Results are not in git; what is worth remembering is, under docs/measured/, written by this script and never by hand.
 Pictures of real images stay where they are: whose they are, and under which licence, this script cannot know.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evidence import cli, io
+from evidence import cli, io, pages
 from evidence.errors import BadInput
 
 
@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> None:
             "page": "folder of a paper's page, results/<scale>/papers/<paper>",
             "--out": {
                 "default": "docs/measured",
-                "help": "where <paper>-<scale>.md, .csv, -claims.csv and pictures go",
+                "help": "where <paper>-<scale>.md, .csv, -claims.csv, -curves.csv and pictures go; at the papers' own "
+                "size without -<scale>",
             },
         },
     )
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     page, scale = folder / "page.md", folder.parents[1]
     if not page.is_file():
         raise BadInput(f"{page} is missing; make the scale first: snakemake --configfile scales/<scale>.yaml")
-    name, out = f"{folder.name}-{scale.name}", Path(args.out)
+    name, out = folder.name if scale.name == "paper" else f"{folder.name}-{scale.name}", Path(args.out)
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
     text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"
@@ -49,7 +50,37 @@ def main(argv: list[str] | None = None) -> None:
     if claims.is_file():
         with io.replacing(out / f"{name}-claims.csv") as aside:
             shutil.copy(claims, aside)
+    measured = curves(folder, scale)
+    if len(measured):
+        io.save_table(out / f"{name}-curves.csv", measured)
     print(out / f"{name}.md")
+
+
+def curves(folder: Path, scale: Path) -> pd.DataFrame:
+    """What was validated, step by step: the numbers behind the page's figures of curves."""
+    figures = pages.load(f"papers/{folder.name}.yaml")["figures"]
+    there = [entry for name, entry in figures.items() if (folder / f"{name}.png").is_file()]
+    models = {(e["dataset"], model): None for e in there if e["kind"] == "curves" for model in e["models"].values()}
+    tables = []
+    for dataset, model in models:
+        for path in sorted(scale.glob(f"{dataset}/models/{model}/seed*/history.parquet")):
+            table = io.load_table(path)
+            table = table[table["name"].str.startswith("validation_")].pivot(
+                index="step", columns="name", values="value"
+            )
+            tables.append(
+                table.rename(columns=lambda name: name.removeprefix("validation_"))
+                .reset_index()
+                .assign(model=model, seed=path.parent.name.removeprefix("seed"))
+            )
+    if not tables:
+        return pd.DataFrame()
+    whole = pd.concat(tables, ignore_index=True)
+    head = ["model", "seed", "step"]
+    whole = whole[[*head, *sorted(set(whole) - set(head))]]
+    return whole.apply(
+        lambda column: column if column.name in head else column.map("{:.4g}".format, na_action="ignore")
+    )
 
 
 def times(scale: Path) -> str:

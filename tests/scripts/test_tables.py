@@ -178,3 +178,27 @@ def test_pictures_of_real_images_are_not_kept(script, tmp_path):
     assert status == 0, text
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cohort-real.csv", "cohort-real.md"]
     assert "not kept here" in (tmp_path / "out" / "cohort-real.md").read_text()
+
+
+@pytest.mark.parametrize(("scale", "name"), [("paper", "baumgartner2018"), ("quick", "baumgartner2018-quick")])
+def test_the_numbers_behind_the_curves_are_kept(script, tmp_path, scale, name):
+    """Validations alone, of the models that a figure shows; the papers' own size needs no name."""
+    folder = tmp_path / "results" / scale / "papers" / "baumgartner2018"
+    io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n")
+    (folder / "curves.png").write_bytes(b"\x89PNG")
+    rows = [
+        (9, "adversarial", 1.0),
+        (9, "validation_ncc", 1 / 3),
+        (19, "validation_ncc", 0.5),
+        (9, "validation_change", 2),
+    ]
+    for model in ("vagan", "vagan_b"):  # the second stands in no figure that was drawn
+        history = tmp_path / "results" / scale / "synthetic" / "models" / model / "seed1" / "history.parquet"
+        io.save_table(history, pd.DataFrame(rows, columns=["step", "name", "value"]))
+    status, text = script("record", folder, "--out", tmp_path / "out")
+    assert status == 0, text
+    assert (tmp_path / "out" / f"{name}-curves.csv").read_text().splitlines() == [
+        "model,seed,step,change,ncc",
+        "vagan,1,9,2,0.3333",
+        "vagan,1,19,,0.5",
+    ]

@@ -158,6 +158,8 @@ def test_what_was_measured_can_be_kept(made, script, tmp_path):
     assert list(table.columns) == TABLE
     assert set(table["table"]) == {"table1", "networks"}
     assert "centre" in set(pd.read_csv(tmp_path / "baumgartner2018-smoke-claims.csv")["claim"])
+    curves = pd.read_csv(tmp_path / "baumgartner2018-smoke-curves.csv")
+    assert set(curves["model"]) == {"classifier", "cam_classifier", "vagan"}
     status, text = script("record", tmp_path / "results/none/papers/x", "--out", tmp_path)
     assert status == 1
     assert "page.md is missing" in text
