@@ -134,6 +134,19 @@ def test_scaling_changes_nothing_else(files, part):
         np.testing.assert_allclose(slope * image + offset, scaled, atol=1e-5)
 
 
+def test_scaling_darkens_patients_outside_their_boxes_too():
+    """A bright box stretches the range of its own image. The truth does not hold this, but a critic can see it."""
+    same = [(synthetic.draw(n, "A", 112, 42), synthetic.draw(n, "", 112, 42)[0]) for n in range(60)]  # the same noise
+    outside = []
+    for (patient, effect), healthy in same:
+        rest = effect == 0
+        np.testing.assert_array_equal(patient[rest], healthy[rest])
+        outside.append([2 * (x[rest] - x.min()).mean() / np.ptp(x) - 1 for x in (patient, healthy)])
+    differences = np.diff(outside).ravel()
+    assert differences.min() >= 0
+    assert differences.mean() == pytest.approx(0.03, abs=0.01)
+
+
 def test_many_images_go_in_chunks(tmp_path):
     units = synthetic.simulate(tmp_path, count=504, size=16)
     assert list(units) == ["chunk000", "chunk001"]
