@@ -23,6 +23,7 @@ from bench.workers import Case, Maps, tuned, untuned, working
 from evidence import cli, io, machine, signatures
 from evidence.errors import BadInput, near
 from evidence.explaining import BATCH
+from evidence.models.vagan import Learner
 from evidence.provenance import commit
 from evidence.scores import markdown
 
@@ -145,6 +146,7 @@ def updates(pair: Pair, rounds: int) -> Iterator[str]:
     yield f"## VA-GAN {dims}: {pair.batch} + {pair.batch} images of {size}, networks of width {pair.width}"
     roof = {"channels": 256, "size": 56, "batch": 64} if on_gpu else {"channels": 64, "size": 56, "batch": 8}
     networks = {"size": pair.size, "batch": pair.batch, "width": pair.width}
+    often, whole = critic_updates(), {}  # seconds of a whole step by case
     for names in [("critic",), ("generator",)] if pair.apart else [("critic", "generator")]:
         given = {**networks, "names": names}
         cases = {"textbook": Case(workers.textbook_updates, given, untuned())}
@@ -155,8 +157,19 @@ def updates(pair: Pair, rounds: int) -> Iterator[str]:
         roofs = {call: median(found) for (worker, call), found in answers.items() if worker == "roof"}
         for name in names:
             taken = {case: answers[case, name] for case in cases}
+            for case, found in taken.items():
+                whole[case] = whole.get(case, 0.0) + median(found) * (often if name == "critic" else 1)
             table = update_table(taken, memory, roofs, workers.flops(**networks, name=name))
             yield f"One **{name} update**, {rounds} round{'s' * (rounds > 1)}:\n\n{table}"
+    rows = [(case, digits(seconds), digits(whole["textbook"] / seconds)) for case, seconds in whole.items()]
+    table = "\n".join(markdown(("", "seconds", "textbook ÷ this"), rows))
+    yield f"One **step** of the released schedule: {often:g} critic updates, on average, and a generator's.\n\n{table}"
+
+
+def critic_updates() -> float:
+    """Critic updates a step, on average over the released schedule."""
+    released = Learner((1, 16, 16), width=1)
+    return sum(map(released.critic_updates, range(released.steps))) / released.steps
 
 
 def update_table(
