@@ -1,0 +1,128 @@
+"""CyCE's, SyCE's and SAGen's networks against the sizes of the released ones, and the ways that they lay out."""
+
+import pytest
+import torch
+
+from evidence.errors import BadInput
+from evidence.networks.translators import Affine, Discriminator, Pair, ResidualUNet, Twin
+
+AT_224 = (16, 32, 64, 128, 256)
+
+
+def on_meta(network, **options):
+    with torch.device("meta"):
+        return network(**options)
+
+
+def parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def statistics(module):
+    """What the released files hold besides: a running mean and variance for each normalised channel."""
+    return sum(2 * layer.scale.numel() for layer in module.modules() if isinstance(layer, Affine))
+
+
+@pytest.mark.parametrize(
+    ("widths", "trainable", "stored"), [((16, 32, 64), 204_499, 205_557), (AT_224, 3_436_243, None)]
+)
+def test_a_generator_has_the_parameters_of_the_release(widths, trainable, stored):
+    pair = on_meta(Pair, symmetric=True, widths=widths)
+    for generator in pair.generators:
+        assert parameters(generator) == trainable
+        if stored:
+            assert parameters(generator) + statistics(generator) == stored
+
+
+def test_the_shared_generator_has_the_parameters_of_the_release():
+    twin = on_meta(Twin)
+    assert parameters(twin) == 232_244
+    assert parameters(twin) + statistics(twin) == 233_302
+
+
+@pytest.mark.parametrize(
+    ("size", "widths", "count"),
+    [((28, 28), (32, 64, 96), 204_961), ((224, 224), (32, 64, 128, 256, 256), 2_364_385)],
+)
+def test_a_discriminator_has_the_parameters_of_the_release(size, widths, count):
+    network = on_meta(Discriminator, size=size, widths=widths)
+    assert parameters(network) == count
+    assert network(torch.empty(3, 1, *size, device="meta")).shape == (3,)
+
+
+@pytest.fixture
+def small():
+    def make(network, **options):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            made = network(**{"widths": (2, 4, 6), **options})
+        for p in made.parameters():  # away from the start, where all biases are zero
+            p.data += 0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
+        return made.eval()
+
+    return make
+
+
+def noise(*shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 24), (2, 8, 16, 12)])
+def test_images_of_any_shape_come_back_in_their_range(small, shape):
+    images = noise(3, *shape)
+    options = {"channels": shape[0], "spatial_dims": len(shape) - 1, "low": 0.25, "high": 0.75}
+    pair, twin = small(Pair, symmetric=True, **options), small(Twin, **options)
+    judge = small(Discriminator, size=shape[1:], channels=shape[0])
+    for found in (*pair.path(images, torch.tensor([0, 1, 0])), *twin.path(images, torch.tensor([0, 1, 0]))):
+        assert found.shape == images.shape
+        assert found.min() >= 0.25
+        assert found.max() <= 0.75
+    assert judge(images).shape == (3,)
+
+
+def test_each_image_takes_the_generator_of_its_class(small):
+    images, labels = noise(4, 1, 16, 24), torch.tensor([1, 0, 0, 1])
+    for symmetric in (False, True):
+        pair = small(Pair, symmetric=symmetric)
+        start, adversary = pair.path(images, labels)
+        for row, label in enumerate(labels.tolist()):
+            one = images[row : row + 1]
+            other = pair.generators[label](one).clamp(0, 1)
+            torch.testing.assert_close(adversary[row : row + 1], other)
+            stable = pair.generators[label](other).clamp(0, 1) if symmetric else one
+            torch.testing.assert_close(start[row : row + 1], stable)
+        again = pair.path(images[:1], labels[:1])  # one class alone, the other's generator without work
+        torch.testing.assert_close(again[1], adversary[:1])
+
+
+def test_the_skip_stands_first_and_what_comes_up_is_the_nearest_pixel():
+    trunk = ResidualUNet(1, (2, 3), 2)
+    images = noise(1, 1, 4, 6)
+    found, skip = trunk(images), trunk.entry(images)
+    torch.testing.assert_close(found[:, :2], skip)
+    for corner in ((0, 1), (1, 0), (1, 1)):
+        torch.testing.assert_close(found[:, 2:, corner[0] :: 2, corner[1] :: 2], found[:, 2:, ::2, ::2])
+
+
+def test_units_that_say_nothing_leave_the_pooled_image():
+    """Residual: with the last convolutions of a block at zero, a level is its pooled input."""
+    trunk = ResidualUNet(1, (2, 3), 2)
+    torch.nn.init.zeros_(trunk.residuals[0][-1][-1].weight)
+    pooled = trunk.downs[0](trunk.entry(noise(1, 1, 4, 6)))
+    torch.testing.assert_close(pooled + trunk.residuals[0](pooled), pooled)
+
+
+def test_weights_are_glorots():
+    twin = Twin(widths=(16, 32, 64))
+    for name, p in twin.requires_grad_(False).named_parameters():
+        if name.endswith("weight"):
+            fan = p[0].numel() + p.shape[0] * p[0, 0].numel()
+            assert p.abs().max() <= (6 / fan) ** 0.5
+            assert p.std() == pytest.approx((2 / fan) ** 0.5, rel=0.35)
+        else:
+            assert set(p.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_sizes_that_cannot_be_halved_are_refused():
+    with pytest.raises(BadInput, match="sizes divisible by 4, not 16×22"):
+        Pair(symmetric=False).path(noise(1, 1, 16, 22), torch.tensor([0]))
