@@ -22,7 +22,7 @@ shell.prefix(plan.shell_prefix())
 wildcard_constraints:
     dataset="|".join(plan.labels("datasets")),
     model="|".join(plan.labels("models")),
-    method="|".join(plan.labels("methods")),
+    method=plan.method_pattern(),
     metric="|".join(plan.labels("metrics")),
     paper="|".join(plan.items),
     seed=r"\d+",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evidence import cli, explaining, io, machine, resuming, sources, weights
+from evidence import cli, explaining, io, machine, resuming, signatures, sources, weights
 from evidence.provenance import commit
 
 
@@ -17,13 +17,14 @@ def main(argv: list[str] | None = None) -> None:
             "--seed": {"type": int, "default": 0, "help": "of what the method draws"},
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset; its column 'explain' chooses the images",
-            "--maps": "where the maps go (npy, float32, rows in the order of the explained samples)",
+            "--maps": "where the maps go (npy, float32: explained sample, kind of map, *space)",
             "--samples": "where the table goes (parquet): sample, seconds, prediction, what the method measures",
         },
     )
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
     samples = np.flatnonzero(index["explain"])
+    names = signatures.maps(call.name)
     networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     recipe = resuming.recipe(
         *sources.of_module("attribution", call.name),
@@ -46,12 +47,14 @@ def main(argv: list[str] | None = None) -> None:
             seed=args.seed,
             state=state,
             recipe=recipe,
+            kinds=max(1, len(names)),
         )
         io.save_array(output, maps)
         facts = {
             "method": call.name,
             "options": io.as_json(call.options),
             "networks": io.as_json(call.networks),
+            "maps": io.as_json(names),
             "machine": machine.describe(),
             "commit": commit(),
         }

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
             "--images": "images.npy of the packed dataset",
             "--truth": {"help": "truth.npy of the packed dataset"},
             "--index": "index.parquet of the packed dataset",
-            "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, one for each method"},
+            "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, or maps.npy#NAME, one for each column"},
             "--histories": {
                 "nargs": "+",
                 "default": [],
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         "images": lambda: io.load_array(args.images),
         "truth": lambda: io.load_truth(args.truth) if args.truth else None,
         "index": lambda: io.load_table(args.index),
-        "maps": lambda: {heading: io.load_array(path) for heading, path in cli.pairs(args.maps).items()},
+        "maps": lambda: {heading: io.load_maps(path) for heading, path in cli.pairs(args.maps).items()},
         "histories": lambda: histories,
     }
     wanted = inspect.signature(call.module.draw).parameters

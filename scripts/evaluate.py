@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset",
             "--truth": {"help": "truth.npy of the packed dataset, for metrics that compare with it"},
-            "--maps": {"help": "maps.npy of a method, for metrics of maps"},
+            "--maps": {"help": "maps.npy of a method, for metrics of maps; maps.npy#NAME where it has several"},
             "--scores": "where the scores go (parquet): sample, at, value",
         },
     )
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{len(unknown)} explained samples have no truth and no score")
     given = {"labels": lambda: index["label"].to_numpy()[rows], "images": lambda: images[rows]}
     if about_maps:
-        maps, explained = io.load_array(args.maps), np.flatnonzero(index["explain"])
+        maps, explained = io.load_maps(args.maps), np.flatnonzero(index["explain"])
         if len(maps) != len(explained):
             raise BadInput(f"{args.maps} has {len(maps)} maps for {len(explained)} explained samples; draw it again")
         given["maps"] = lambda: maps[np.searchsorted(explained, rows)]

@@ -64,6 +64,17 @@ def known(where: str, name: str, there: Iterable[str]) -> None:
         raise BadInput(f"{where}: unknown name {name!r}; {near(str(name), there)}")
 
 
+def map_of(method: str, there: tuple[str, ...]) -> None:
+    """Refuse a map that a method does not draw, and a method of several maps where none of them is named."""
+    label, _, name = method.partition(".")
+    if there and not name:
+        raise BadInput(f"{label} draws several maps: ask for one of {', '.join(f'{label}.{each}' for each in there)}")
+    if name and not there:
+        raise BadInput(f"{method}: {label} draws one map, which is called {label}")
+    if name:
+        known(f"among the maps of {label}", name, there)
+
+
 def dataset_options(kind: str) -> dict[str, set[str]]:
     """Function of a dataset → the hyperparameters that it takes; ``settings`` are those of packing."""
     functions = signatures.FUNCTIONS["datasets"]

@@ -34,14 +34,16 @@ def explain(
     state: Path,
     recipe: str,
     batch: int = 0,
+    kinds: int = 1,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Maps of all images, float32 (image, 1, *space), and a table: sample, seconds, prediction, the method's columns.
+    """Maps of all images, float32 (image, kind of map, *space), and a table: sample, seconds, prediction, the method's
+    columns.
 
     ``prediction`` is the classifier's probability of class 1, NaN for methods without a classifier. ``images`` may be a
     memory map. Where a run was stopped, finished batches are read back from ``state`` if it is of the same ``recipe``.
     """
     count, batch = len(samples), batch or max(1, int(setting("EVIDENCE_BATCH", BATCH)))
-    maps = np.zeros((count, 1, *images.shape[2:]), np.float32)
+    maps = np.zeros((count, kinds, *images.shape[2:]), np.float32)
     table = pd.DataFrame({"sample": samples, "seconds": np.nan, "prediction": np.nan})
     done = _resume(state, recipe, maps, table)
     clock = Clock()

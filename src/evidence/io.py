@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import BadInput
+from evidence.errors import BadInput, near
 
 
 @contextmanager
@@ -43,6 +43,22 @@ def load_array(path: Path | str) -> np.ndarray:
         raise BadInput(f"{path} is missing; make it first, or correct the path") from error
     except (ValueError, OSError) as error:
         raise BadInput(f"{path} is not a whole .npy file ({error}); delete it and make it again") from error
+
+
+def load_maps(reference: Path | str) -> np.ndarray:
+    """A method's maps, (explained sample, 1, *space), as a memory map: ``path``, or ``path#name`` where there are many.
+
+    Their names are in the metadata of ``samples.parquet`` beside them.
+    """
+    path, _, name = str(reference).partition("#")
+    maps = load_array(path)
+    if maps.shape[1] == 1 and not name:
+        return maps
+    names = json.loads(load_table(Path(path).with_name("samples.parquet")).attrs.get("maps", "[]"))
+    if name not in names:
+        raise BadInput(f"{path} has no map {name!r}; {near(name, names)}; name one with {path}#NAME")
+    place = names.index(name)
+    return maps[:, place : place + 1]
 
 
 def load_truth(path: Path | str) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Integer, Shaped
 
 Images = Float[Any, "batch channel *space"]  # intensities, usually in [-1, 1]
 Maps = Float[Any, "batch 1 *space"]  # attribution, any range, positive where the class is
+ManyMaps = Float[Any, "batch map *space"]  # several maps of each image, as a method's MAPS names them
 Truth = Shaped[Any, "batch 1 *space"]  # what is known about where the class is: masks or signed effects
 Labels = Integer[Any, " batch"]
 Logits = Float[Any, "batch classes"]

@@ -76,13 +76,25 @@ def source(folder: str, kind: str) -> Path:
     return path
 
 
-@functools.cache
 def networks(kind: str) -> tuple[str, ...]:
     """The names of the networks that a model may save: ``NETWORKS`` of its module."""
-    for node in ast.parse(source("models", kind).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "NETWORKS":
+    found = _constant(source("models", kind), "NETWORKS")
+    if found is None:
+        raise BadInput(f"{source('models', kind)} lacks NETWORKS, the names of the networks that it saves")
+    return found
+
+
+def maps(kind: str) -> tuple[str, ...]:
+    """The names of a method's maps, ``MAPS`` of its module, where one call draws several; else none."""
+    return _constant(source("attribution", kind), "MAPS") or ()
+
+
+@functools.cache
+def _constant(path: Path, name: str) -> tuple[str, ...] | None:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
             return tuple(ast.literal_eval(node.value))
-    raise BadInput(f"{source('models', kind)} lacks NETWORKS, the names of the networks that it saves")
+    return None
 
 
 @functools.cache

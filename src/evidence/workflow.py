@@ -8,12 +8,13 @@ and hyperparameters against the sources themselves.
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence import checks, pages, raw, sources
+from evidence import checks, pages, raw, signatures, sources
 from evidence.errors import BadInput
 from evidence.pages import Cell
 
@@ -43,8 +44,11 @@ class Plan:
     # --- entries ------------------------------------------------------------------------------------------------------
 
     def entry(self, section: str, label: str) -> dict[str, Any]:
-        """What the configuration says of a label; a label it does not know is refused with the near miss."""
-        entries = self.config[section]
+        """What the configuration says of a label; a label it does not know is refused with the near miss.
+
+        A method with several maps may be called ``label.map``.
+        """
+        entries, label = self.config[section], label.partition(".")[0]
         checks.known(f"{section} of the scale {self.scale!r}", label, entries)
         return entries[label] or {}
 
@@ -52,7 +56,7 @@ class Plan:
         return sorted(self.config[section])
 
     def kind(self, section: str, label: str) -> str:
-        return self.entry(section, label).get("kind", label)
+        return self.entry(section, label).get("kind", label.partition(".")[0])
 
     def needs(self, section: str, label: str) -> dict[str, str]:
         """Role → reference to a model, ``label`` or ``label.network``."""
@@ -113,6 +117,20 @@ class Plan:
 
     def weights_of(self, model: str, dataset: str, seed: str | int) -> str:
         return f"{self.results}/{dataset}/models/{model}/seed{seed}/weights.safetensors"
+
+    def maps_of(self, method: str, dataset: str, seed: str | int) -> str:
+        """The file of a method's maps."""
+        return f"{self.results}/{dataset}/maps/{method.partition('.')[0]}/seed{seed}/maps.npy"
+
+    def map_given(self, method: str, dataset: str, seed: str | int) -> str:
+        """One kind of a method's maps as a word of a command line: ``…/maps.npy``, or ``…/maps.npy#v2``."""
+        _, _, part = method.partition(".")
+        return self.maps_of(method, dataset, seed) + (f"#{part}" if part else "")
+
+    def method_pattern(self) -> str:
+        """A regular expression for all methods, and for ``label.map`` of those with several maps."""
+        names = {label: ("", *signatures.maps(self.kind("methods", label))) for label in self.labels("methods")}
+        return "|".join(re.escape(f"{label}.{name}" if name else label) for label in names for name in names[label])
 
     def given(self, section: str, label: str, dataset: str, seed: str | int) -> str:
         """The weights as flags: ``--classifier …/weights.safetensors --generator …/weights.safetensors#average``."""
@@ -231,7 +249,7 @@ class Plan:
         dataset, folder = spec["dataset"], f"{self.results}/{spec['dataset']}"
         return {
             "maps": [
-                f"{folder}/maps/{label}/seed{self.seeds_of(dataset, 'methods', label)[0]}/maps.npy"
+                self.maps_of(label, dataset, self.seeds_of(dataset, "methods", label)[0])
                 for label in spec.get("methods", {}).values()
             ],
             "histories": [
@@ -245,7 +263,10 @@ class Plan:
         """The command line of a figure, after its inputs' common part."""
         spec = self.paper(paper)["figures"][figure]
         files = self.figure_files(paper, figure)
-        maps = [f"{heading}={path}" for heading, path in zip(spec.get("methods", {}), files["maps"], strict=True)]
+        maps = [
+            f"{heading}={self.map_given(label, spec['dataset'], self.seeds_of(spec['dataset'], 'methods', label)[0])}"
+            for heading, label in spec.get("methods", {}).items()
+        ]
         headings = [
             heading
             for heading, label in spec.get("models", {}).items()
@@ -263,7 +284,7 @@ class Plan:
         for dataset, section, label, seeds in self._asked(paper):
             datasets.add(dataset)
             if section == "methods":
-                methods |= {(dataset, label, seed) for seed in seeds}
+                methods |= {(dataset, label.partition(".")[0], seed) for seed in seeds}
             models |= {(dataset, model, seed) for model in self._models(section, label) for seed in seeds}
         return {
             "info": [f"{self.results}/{dataset}/data/info.json" for dataset in sorted(datasets)],
@@ -315,6 +336,8 @@ class Plan:
         for name in self.items:
             try:
                 for dataset, section, label, seeds in self._asked(name):
+                    if section == "methods":
+                        checks.map_of(label, signatures.maps(self.kind(section, label)))
                     if not seeds:
                         raise BadInput(
                             f"{section}.{label} has no seed on {dataset}: its own, those of the dataset and those of "

@@ -12,6 +12,7 @@ from torch import nn
 
 from evidence import cohort, explaining, io, machine, parts, signatures, training, weights
 from evidence.networks.c3d import Classifier
+from evidence.networks.translators import Pair
 from evidence.networks.unet import MapGenerator
 
 SIZES = {"slice": (32, 48), "volume": (16, 32, 48)}
@@ -27,13 +28,15 @@ def network(role, size, head="dense"):
     made = {
         "classifier": lambda: Classifier(size=size, width=2, hidden=4, head=head),
         "generator": lambda: MapGenerator(width=2, spatial_dims=len(size)),
+        "pair": lambda: Pair(symmetric=True, widths=(2, 2), spatial_dims=len(size), low=-1.0),
     }
     return made[role]()
 
 
 def networks_for(folder, name, size):
     head = "cam" if name == "cam" else "dense"
-    return {role: network(role, size, head) for role in signatures.signature(folder, name).roles}
+    plays = {"generator": "pair"} if name == "counterfactual" else {}
+    return {role: network(plays.get(role, role), size, head) for role in signatures.signature(folder, name).roles}
 
 
 def small(folder, name):
@@ -182,9 +185,14 @@ def hooks(network):
     return sum(len(getattr(m, kind)) for m in network.modules() for kind in kinds)
 
 
+def kinds(name):
+    """How many maps a method draws of an image."""
+    return max(1, len(signatures.maps(name)))
+
+
 def explained(name, images, networks, folder, seed=0):
     attribute = module("attribution", name).attribute
-    settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2}
+    settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2, "kinds": kinds(name)}
     return explaining.explain(
         attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings
     )
@@ -200,7 +208,7 @@ def test_a_method_draws_a_finite_map_an_image_and_leaves_networks_as_they_were(n
         network.train()
     before = {role: {k: v.clone() for k, v in n.state_dict().items()} for role, n in networks.items()}
     maps, table = explained(name, images, networks, tmp_path)
-    assert maps.shape == images.shape
+    assert maps.shape == (3, kinds(name), *size)
     assert maps.dtype == np.float32
     assert np.isfinite(maps).all()
     assert list(table["sample"]) == [0, 1, 2]
@@ -229,14 +237,15 @@ def test_a_map_depends_on_image_and_seed_not_on_its_batch(name, tmp_path):
     "name", [n for n in signatures.names("attribution") if signatures.signature("attribution", n).roles]
 )
 def test_a_method_that_fails_leaves_no_hook_and_no_mode_behind(name, tmp_path):
-    class Failing(nn.Module):
-        def forward(self, x):
-            raise RuntimeError("broken on purpose")
+    def fail(images):
+        raise RuntimeError("broken on purpose")
 
     networks = networks_for("attribution", name, (32, 48))
     for network in networks.values():
         network.train()
-        setattr(network, "trunk" if hasattr(network, "trunk") else "last", Failing())
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.forward = fail
     images = np.zeros((1, 1, 32, 48), np.float32)
     with pytest.raises(RuntimeError, match="on purpose"):
         explained(name, images, networks, tmp_path)

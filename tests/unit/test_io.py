@@ -112,6 +112,20 @@ def test_a_truth_without_samples_is_none(tmp_path):
     np.testing.assert_array_equal(io.load_truth(tmp_path / "truth.npy"), np.ones((2, 1, 7, 8)))
 
 
+def test_one_of_several_maps_is_read_by_its_name(tmp_path):
+    maps = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    path = tmp_path / "maps.npy"
+    io.save_array(path, maps)
+    io.save_table(tmp_path / "samples.parquet", pd.DataFrame({"sample": [0, 1]}), maps='["a", "b", "c"]')
+    np.testing.assert_array_equal(io.load_maps(f"{path}#b"), maps[:, 1:2])
+    with pytest.raises(BadInput, match=r"has no map 'd'; there is: a, b, c; name one with .*maps.npy#NAME"):
+        io.load_maps(f"{path}#d")
+    with pytest.raises(BadInput, match="has no map ''"):
+        io.load_maps(path)
+    io.save_array(path, maps[:, :1])
+    np.testing.assert_array_equal(io.load_maps(path), maps[:, :1])
+
+
 # --- tables and JSON --------------------------------------------------------------------------------------------------
 
 TABLE = pd.DataFrame({"subject": ["0012", "7"], "value": [0.1, np.nan], "label": [0, 1], "flag": [True, False]})

@@ -1,5 +1,6 @@
 """The plan: what it refuses, and what it answers."""
 
+import re
 import subprocess
 import sys
 
@@ -235,6 +236,53 @@ def test_weights_are_given_by_role_and_network(config, root):
     path = "results/quick/synthetic/models/vagan/seed4/weights.safetensors"
     assert plan.weights("methods", "vagan", "synthetic", 4) == [path]
     assert plan.given("methods", "vagan", "synthetic", 4) == f"--generator '{path}#average'"
+
+
+@pytest.fixture
+def several(config):
+    """A method with several maps, in a table."""
+    config["methods"]["syce"] = {"kind": "counterfactual", "needs": {"classifier": "classifier", "generator": "vagan"}}
+    return config
+
+
+def test_one_of_a_methods_maps_is_asked_for_by_its_name(several, root, monkeypatch):
+    monkeypatch.setattr(Plan, "paper", lambda self, name: shown("syce.v1", "syce.v2k"))
+    plan = Plan(several, root)
+    assert plan.maps_of("syce.v2k", "synthetic", 3) == "results/quick/synthetic/maps/syce/seed3/maps.npy"
+    assert plan.map_given("syce.v2k", "synthetic", 3) == "results/quick/synthetic/maps/syce/seed3/maps.npy#v2k"
+    assert plan.map_given("cam", "synthetic", 3).endswith("/cam/seed3/maps.npy")
+    for name in ("cam", "syce", "syce.v2k"):
+        assert re.fullmatch(plan.method_pattern(), name)
+    assert not re.fullmatch(plan.method_pattern(), "syce_v2k")
+    assert [path.split("/")[-2] for path in plan.scores("baumgartner2018", "table1")] == ["syce.v1", "syce.v2k"]
+    assert plan.ingredients("baumgartner2018")["samples"] == ["results/quick/synthetic/maps/syce/seed0/samples.parquet"]
+    assert plan.figure_files("baumgartner2018", "figure4")["maps"] == 2 * [
+        "results/quick/synthetic/maps/syce/seed0/maps.npy"
+    ]
+    assert "syce.v1=results/quick/synthetic/maps/syce/seed0/maps.npy#v1" in plan.figure_flags(
+        "baumgartner2018", "figure4"
+    )
+
+
+def shown(*methods):
+    """A paper with one table and one figure of these methods."""
+    of = {method: method for method in methods}
+    table = {"rows": {"method": of}, "fixed": {"dataset": "synthetic", "metric": "ncc"}}
+    figure = {"kind": "gallery", "dataset": "synthetic", "methods": of}
+    return {"tables": {"table1": table}, "figures": {"figure4": figure}, "claims": {}}
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("syce", "syce draws several maps: ask for one of syce.difference, syce.v1, syce.v2, syce.v2k"),
+        ("syce.v3", "among the maps of syce: unknown name 'v3'; there is: difference, v1, v2, v2k"),
+        ("cam.v1", "cam.v1: cam draws one map, which is called cam"),
+    ],
+)
+def test_a_map_that_is_not_drawn_is_refused(several, root, monkeypatch, method, words):
+    monkeypatch.setattr(Plan, "paper", lambda self, name: shown(method))
+    assert f"papers/baumgartner2018.yaml: {words}" in refusal(several, root)
 
 
 def test_code_follows_imports_through_modules_and_stops_at_siblings(config, root):

@@ -11,6 +11,8 @@ Contract of a module in this folder, found by its name:
   in evaluation mode with frozen weights, and leave as they came: no hook, no gradient, no mode stays behind.
 - Maps are float32 (batch, 1, *space), oriented so that evidence for the class of interest is positive, after the
   convention that the paper scores (absolute value, positive part, signed).
+- A method that draws several maps at the cost of one names them in ``MAPS`` and returns them as (batch, map, *space);
+  papers ask for one as ``label.map``.
 - ``columns`` are what the method measures of itself: name → one number an image, tensors of any precision.
 
 Keyword-only parameters are the hyperparameters; their defaults are the paper's.
