@@ -18,3 +18,15 @@ def correlation(maps: Maps, truth: Truth) -> Values:
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (a * b).sum(1) / scale
     return np.where(np.ptp(a, 1) * np.ptp(b, 1) > 0, r, np.nan)
+
+
+def top(maps: Maps, percentile: float) -> np.ndarray:
+    """Where each map reaches its percentile (interpolated linearly), as flags; NaN makes none.
+
+    Where that is also its least value, as in a map that is mostly zero, reaching it says nothing: there only what lies
+    above it counts, fewer pixels than asked for.
+    """
+    flat = np.asarray(maps).reshape(len(maps), -1)
+    threshold = np.percentile(flat, percentile, axis=1, keepdims=True)
+    chosen = np.where(threshold > flat.min(1, keepdims=True), flat >= threshold, flat > threshold)
+    return chosen.reshape(np.shape(maps))
