@@ -1,0 +1,68 @@
+"""Images turned, moved, scaled and mirrored at random, each by itself, on the device they are on.
+
+Draws come from torch's own stream, which a training sets for each step.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import affine_grid, grid_sample
+
+from evidence.shapes import Images
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far images are moved. Turning, and mirroring, are in the plane of the last two axes.
+
+    Args:
+        rotation: degrees to either side.
+        shift: of an axis' length, to either side, along each axis.
+        zoom: each axis is enlarged by a factor from 1 - zoom to 1 + zoom.
+        horizontal, vertical: mirror along the last axis, or the last but one, half of the time.
+        low, high: images are stretched to this range afterwards; a constant one becomes ``low``.
+    """
+
+    rotation: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+    horizontal: bool = False
+    vertical: bool = False
+    low: float = 0.0
+    high: float = 1.0
+
+    def __call__(self, images: Images) -> Images:
+        """The images moved, by bilinear interpolation; what comes in from outside repeats the edge."""
+        grid = affine_grid(self.matrices(images), list(images.shape), align_corners=False)
+        moved = grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
+        return stretched(moved, self.low, self.high)
+
+    def matrices(self, images: Images) -> torch.Tensor:
+        """For each image, where the pixels of its moved version come from: (batch, axis, axis + 1), x first."""
+        count, dims = len(images), images.dim() - 2
+        size = torch.tensor(images.shape[:1:-1], device=images.device, dtype=torch.float32)  # x first
+
+        def drawn(*shape: int) -> torch.Tensor:
+            return torch.rand(count, *shape, device=images.device) * 2 - 1
+
+        angle = drawn() * math.radians(self.rotation)
+        turn = torch.eye(dims, device=images.device).repeat(count, 1, 1)
+        turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = angle.cos(), -angle.sin(), angle.sin(), angle.cos()
+        factors = 1 + drawn(dims) * self.zoom
+        for axis, mirrored in enumerate((self.horizontal, self.vertical)):
+            flips = drawn() < 0
+            if mirrored:
+                factors[:, axis] = torch.where(flips, -factors[:, axis], factors[:, axis])
+        moved = drawn(dims) * 2 * self.shift  # coordinates run from -1 to 1
+        linear = turn / factors.unsqueeze(1)
+        linear = linear * size / size.unsqueeze(1)  # angles are those of square pixels, coordinates of the whole axis
+        return torch.cat([linear, moved.unsqueeze(2)], 2)
+
+
+def stretched(images: Images, low: float = 0.0, high: float = 1.0) -> Images:
+    """Each image from ``low``, its darkest pixel, to ``high``, its brightest."""
+    least, most = images.flatten(1).aminmax(dim=1)
+    shape = (-1, *(1,) * (images.dim() - 1))
+    least, extent = least.view(shape), (most - least).view(shape)
+    return (images - least) / torch.where(extent > 0, extent, 1) * (high - low) + low

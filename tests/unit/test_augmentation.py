@@ -1,0 +1,89 @@
+"""Moved images against those moved by hand."""
+
+import pytest
+import torch
+from torch.nn.functional import affine_grid, grid_sample
+
+from evidence.augmentation import Augmentation, stretched
+
+
+def blocks(*shape):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        yield
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 8, 12), (2, 2, 4, 8, 6)])
+def test_nothing_asked_for_is_nothing_done(shape):
+    images = stretched(blocks(*shape))
+    torch.testing.assert_close(Augmentation()(images), images, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 1, 8, 12), (40, 1, 4, 8, 12)])
+def test_mirrors_are_drawn_image_by_image_along_the_last_two_axes(shape):
+    images = stretched(blocks(*shape))
+    found = Augmentation(horizontal=True, vertical=True)(images)
+    seen = set()
+    for before, after in zip(images, found, strict=True):
+        for name, axes in {"as it was": (), "horizontal": (-1,), "vertical": (-2,), "both": (-1, -2)}.items():
+            if torch.allclose(before.flip(axes), after, atol=1e-5):
+                seen.add(name)
+                break
+        else:
+            raise AssertionError("no mirror image")
+    assert len(seen) == 4
+
+
+def test_a_turn_keeps_angles_on_images_that_are_no_squares():
+    """A disc stays a disc of its size, wherever it is turned to."""
+    rows, columns = torch.meshgrid(torch.arange(40.0) - 19.5, torch.arange(80.0) - 39.5, indexing="ij")
+    disc = ((rows**2 + columns**2).sqrt() < 12).to(torch.float64).expand(6, 1, -1, -1)
+    found = Augmentation(rotation=90.0)(disc)
+    assert (found - disc).abs().mean() < 0.01
+    bar = ((rows.abs() < 3) & (columns.abs() < 15)).to(torch.float64).expand(20, 1, -1, -1)
+    found = Augmentation(rotation=90.0)(bar)
+    areas = found.sum((1, 2, 3)) / bar.sum((1, 2, 3))
+    assert (areas - 1).abs().max() < 0.05
+    assert (found - bar).abs().mean((1, 2, 3)).max() > 0.03
+
+
+def test_shifts_and_zooms_keep_within_what_was_asked():
+    rows, columns = torch.meshgrid(torch.arange(60.0), torch.arange(60.0), indexing="ij")
+    disc = (((rows - 29.5) ** 2 + (columns - 29.5) ** 2).sqrt() < 10).to(torch.float64).expand(200, 1, -1, -1)
+    moved = Augmentation(shift=0.1)(disc)
+    for places in (rows, columns):
+        centre = (moved * places).sum((1, 2, 3)) / moved.sum((1, 2, 3)) - 29.5
+        assert centre.abs().max() <= 6.1
+        assert centre.std() == pytest.approx(6 / 3**0.5, rel=0.15)
+    factors = (Augmentation(zoom=0.2)(disc).sum((1, 2, 3)) / disc.sum((1, 2, 3))).sqrt()
+    assert factors.min() >= 0.78
+    assert factors.max() <= 1.22
+    assert factors.mean() == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_edge_is_repeated_and_the_range_restored():
+    images = torch.ones(5, 1, 10, 12) * torch.linspace(0.2, 0.7, 10).view(1, 1, -1, 1)
+    found = Augmentation(shift=0.3, low=-1.0)(images)
+    assert (found.amin((1, 2, 3)) == -1).all()
+    assert (found.amax((1, 2, 3)) == 1).all()
+    assert (found.diff(dim=2) >= -1e-5).all(), "no zeros come in"
+    assert torch.equal(stretched(torch.full((2, 1, 3, 3), 0.4)), torch.zeros(2, 1, 3, 3))
+
+
+def test_one_image_by_hand():
+    augmentation = Augmentation(rotation=30.0, shift=0.1, zoom=0.2)
+    images = blocks(1, 1, 9, 9)
+    torch.manual_seed(5)
+    matrix = augmentation.matrices(images).double()
+    torch.manual_seed(5)
+    expected = grid_sample(
+        images, affine_grid(matrix, [1, 1, 9, 9], align_corners=False), padding_mode="border", align_corners=False
+    )
+    torch.testing.assert_close(augmentation(images), stretched(expected), rtol=1e-4, atol=1e-5)
+    turn = matrix[0, :, :2]
+    assert torch.linalg.det(turn) > 0
