@@ -5,6 +5,7 @@ minute and on SIGTERM or Ctrl-C, gone when the outputs are there. It belongs to 
 needed, code): a state of another recipe is not read, and a line in the log says so.
 """
 
+import copy
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +42,10 @@ class Learner(nn.Module):
     steps: int
     validate_every: int
 
+    def pool(self, samples: "Samples") -> "Samples":
+        """The training samples under the labels by which batches are drawn; for learners that sort them anew."""
+        return samples
+
     def draws(self, i: int) -> int:
         """How many batches step i takes."""
         return 1
@@ -60,16 +65,21 @@ class Learner(nn.Module):
 
 @dataclass
 class Samples:
-    """Images with their labels and, where it is known, the truth. Arrays may be memory maps."""
+    """Images with their labels and, where it is known, the truth: of all ``images``, or of some ``rows`` of them.
+
+    Images may be a memory map, of which nothing is read before it is needed, unless all of it fits in memory.
+    """
 
     images: np.ndarray
     labels: np.ndarray
     truth: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def __post_init__(self):
-        self.resident = None
-        if self.images.nbytes <= RESIDENT:
-            self.resident = machine.to_device(torch.from_numpy(np.array(self.images, np.float32)))
+        self.rows = np.arange(len(self.images)) if self.rows is None else self.rows
+        self.resident, self.places = None, np.arange(len(self.rows))
+        if len(self.rows) * self.images[:1].nbytes <= RESIDENT:
+            self.resident = machine.to_device(torch.from_numpy(self.images[self.rows].astype(np.float32)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,8 +87,15 @@ class Samples:
     def take(self, rows: np.ndarray) -> Tensor:
         """Some images on the device, in its layout."""
         if self.resident is not None:
-            return machine.laid_out(self.resident[torch.from_numpy(rows).to(self.resident.device)])
-        return machine.to_device(torch.from_numpy(self.images[rows].astype(np.float32)))
+            return machine.laid_out(self.resident[torch.from_numpy(self.places[rows]).to(self.resident.device)])
+        return machine.to_device(torch.from_numpy(self.images[self.rows[rows]].astype(np.float32)))
+
+    def some(self, rows: np.ndarray, labels: np.ndarray) -> "Samples":
+        """Some of the samples, under other labels; the images are shared."""
+        found = copy.copy(self)
+        found.rows, found.places, found.labels = self.rows[rows], self.places[rows], labels
+        found.truth = None if self.truth is None else self.truth[rows]
+        return found
 
     def labelled(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Some images and their labels."""
@@ -93,7 +110,7 @@ def samples_of(split: str, images: np.ndarray, index: pd.DataFrame, truth: np.nd
         raise BadInput(f"no sample is in the split {split!r}; pack the dataset again")
     known = truth is not None and bool(index["has_truth"].iloc[rows][index["label"].iloc[rows] == 1].all())
     labels = index["label"].to_numpy(np.int64)[rows]
-    return Samples(images[rows], labels, np.asarray(truth[rows]) if known else None)
+    return Samples(images, labels, np.asarray(truth[rows]) if known else None, rows)
 
 
 class Batches:
@@ -156,7 +173,7 @@ def fit(
     for name in ("steps", "batch", "validate_every"):
         if getattr(learner, name) < 1:
             raise BadInput(f"{name} starts at 1, not {getattr(learner, name)}")
-    batches = Batches(train, learner.batch, seed, by_class=learner.by_class)
+    batches = Batches(learner.pool(train), learner.batch, seed, by_class=learner.by_class)
     history = History()
     start = _resume(state, recipe, learner, history)
     began = time.monotonic() - history.seconds

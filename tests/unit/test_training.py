@@ -129,7 +129,7 @@ class Line(training.Learner):
         return {"square": loss.detach(), "constant": torch.tensor(1.0)}
 
     def validate(self, samples, i):
-        return {"distance": abs(float(self.value) - 0.5)}
+        return {"distance": abs(float(self.value.detach()) - 0.5)}
 
 
 @pytest.fixture
@@ -247,6 +247,29 @@ def test_images_from_disk_and_from_memory_are_the_same_batches(samples, monkeypa
     rows = np.array([7, 2, 5])
     assert torch.equal(resident.take(rows), streamed.take(rows))
     assert torch.equal(resident.take(rows).cpu(), torch.from_numpy(images[rows]))
+
+
+@pytest.mark.parametrize("resident", [0, 2**30])
+def test_some_of_some_samples_are_the_right_ones(resident, monkeypatch):
+    monkeypatch.setattr(training, "RESIDENT", resident)
+    images = np.random.default_rng(1).normal(size=(10, 1, 8, 12)).astype(np.float32)
+    samples = training.Samples(images, np.array([1, 0, 1, 0]), np.array([4, 5, 6, 7]), np.array([9, 2, 4, 7]))
+    assert len(samples) == 4
+    assert (samples.resident is None) == (resident == 0)
+    found = samples.some(np.array([3, 1]), np.array([5, 6]))
+    assert torch.equal(found.take(np.array([0, 1])).cpu(), torch.from_numpy(images[[7, 2]]))
+    assert torch.equal(found.labelled(np.array([1]))[1].cpu(), torch.tensor([6]))
+    assert found.truth.tolist() == [7, 5]
+    assert torch.equal(samples.take(np.array([0])).cpu(), torch.from_numpy(images[[9]])), "the others are as they were"
+
+
+def test_a_learner_may_sort_the_samples_anew(samples, tmp_path, monkeypatch):
+    learner, seen = Line(), []
+    monkeypatch.setattr(learner, "pool", lambda given: given.some(np.arange(4), np.full(4, 7)), raising=False)
+    plain = learner.step
+    monkeypatch.setattr(learner, "step", lambda batches, i: seen.append(next(batches)[1]) or plain(batches, i))
+    fit(learner, samples, tmp_path)
+    assert set(torch.cat(seen).tolist()) == {7}
 
 
 def test_a_torn_state_is_no_obstacle(samples, tmp_path, capsys):
