@@ -8,7 +8,7 @@ probability can repay, and only fragments survive.
 import torch
 from torch import Tensor, nn
 
-from evidence.attribution.gradient import LogOdds
+from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, Maps, Values
 
 

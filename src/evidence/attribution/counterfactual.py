@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
-from evidence.attribution.gradient import LogOdds
 from evidence.errors import BadInput
+from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, ManyMaps, Maps, Values
 
 MAPS = ("difference", "v1", "v2", "v2k")
@@ -49,7 +49,7 @@ def attribute(
         )
     slope = probability_of(classifier)
     with torch.no_grad():
-        before = LogOdds(classifier, 1)(images).sigmoid()
+        before = LogOdds(classifier, 1).probability(images)
         start, adversary = generator.path(images, (before >= 0.5).long())
     change = adversary - start
     mean, mean_size = sweep(slope, start, change, steps)
@@ -92,20 +92,15 @@ def sweep(slope: Slope, start: Images, change: Images, steps: int, points: int =
 
 
 def probability_of(classifier: nn.Module) -> Slope:
-    """The probability of class 1 and its gradient by the pixels, from the log-odds z: dp/dx = p (1 - p) dz/dx.
-
-    In float32 that keeps the digits where p rounds to 0 or 1.
-    """
-    log_odds = LogOdds(classifier, 1)
+    """The probability of class 1 and its gradient by the pixels."""
+    score = LogOdds(classifier, 1)
 
     @torch.enable_grad()
     def slope(images: Images) -> tuple[Values, Images]:
         pixels = images.detach().requires_grad_()
-        values = log_odds(pixels)
+        values = score.probability(pixels)
         (gradient,) = torch.autograd.grad(values.sum(), pixels)  # a sum: images do not see each other
-        values = values.detach()
-        scale = values.sigmoid() * (-values).sigmoid()
-        return values.sigmoid(), gradient * scale.view(-1, *(1,) * (images.dim() - 1))
+        return values.detach(), gradient
 
     return slope
 

@@ -9,7 +9,7 @@ import warnings
 from captum.attr import GuidedBackprop
 from torch import nn
 
-from evidence.attribution.gradient import LogOdds
+from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, Maps
 
 

@@ -8,8 +8,8 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import nn
 
-from evidence.attribution.gradient import LogOdds
 from evidence.errors import BadInput
+from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, Maps, Values
 
 

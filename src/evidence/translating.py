@@ -1,0 +1,254 @@
+"""How CyCE and SyCE are trained: two generators between the decisions of a classifier, two discriminators against them.
+
+Facts are those of the authors' released code (arXiv 2106.10947, its configurations for digits), on which Charachon et
+al. (2021) build. No term compares an image with its adversary: they are close because the way back (CyCE), or the
+second way forth (SyCE), has to lead to the image again.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from evidence import machine, training
+from evidence.augmentation import Augmentation
+from evidence.errors import BadInput
+from evidence.networks.blocks import Network
+from evidence.networks.lean import folded
+from evidence.networks.log_odds import LogOdds
+from evidence.networks.translators import Discriminator, Pair
+from evidence.plateau import Plateau
+from evidence.seeds import rng
+from evidence.shapes import Images, Values
+
+EPSILON = 1e-7  # of Adam in Keras
+AT_ONCE = 50  # images judged together where nothing is learnt
+
+Losses = dict[str, Tensor]
+
+
+class Decisions:
+    """A frozen classifier in whose eyes images have classes. No part of a learner's state: it never changes."""
+
+    def __init__(self, classifier: nn.Module):
+        self.classifier = machine.place(folded(classifier)).requires_grad_(False).eval()
+
+    def log_odds(self, images: Images) -> Values:
+        with machine.autocast():
+            return LogOdds(self.classifier, 1)(images).to(images.dtype)
+
+    @torch.no_grad()
+    def of(self, images: Images) -> Values:
+        """1.0 where the classifier decides for class 1, else 0.0."""
+        return (self.log_odds(images) >= 0).to(images.dtype)
+
+    @torch.no_grad()
+    @machine.exactly()
+    def sorted(self, samples: training.Samples, most: int, seed: int = 0) -> training.Samples:
+        """Some of the samples, drawn at random, labelled by what the classifier decides."""
+        rows = np.arange(len(samples))
+        if most and most < len(rows):
+            rows = np.sort(rng(seed, "interpreter").choice(rows, most, replace=False))
+        decided = torch.cat([self.of(samples.take(part)) for part in parts(rows)]).long().cpu().numpy()
+        for label in (0, 1):
+            if not (decided == label).any():
+                raise BadInput(
+                    f"the classifier decides for class {1 - label} on all {len(rows)} images: there is nothing to "
+                    "translate; look at its accuracy, and train it again"
+                )
+        return samples.some(rows, decided)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the terms of a generator's loss, and of the discriminators' gradient penalty."""
+
+    adversary: float
+    gan: float
+    cycle: float
+    cycle_class: float
+    symmetric: float
+    symmetric_class: float
+    penalty: float
+
+
+class Translation(training.Learner):
+    """CyCE's training, or SyCE's where the generators are ``symmetric``; their modules explain the hyperparameters.
+
+    Batches are of images that the classifier decides to be of class 0, and of class 1. Saved networks: ``generator``,
+    the pair at the lowest validation loss, and ``last``.
+    """
+
+    by_class = True
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classifier: nn.Module,
+        *,
+        symmetric: bool,
+        together: bool,
+        weights: Weights,
+        augmentation: Augmentation,
+        widths: tuple[int, ...],
+        judge_widths: tuple[int, ...],
+        lr: float,
+        batch: int,
+        patience: int,
+        most: int,
+        steps: int,
+        validate_every: int,
+        validate_most: int,
+    ):
+        super().__init__()
+        channels, *size = shape
+        self.decisions = Decisions(classifier)
+        self.last = Pair(
+            symmetric=symmetric,
+            channels=channels,
+            widths=tuple(widths),
+            spatial_dims=len(size),
+            low=augmentation.low,
+            high=augmentation.high,
+        )
+        self.discriminators = nn.ModuleList(
+            Discriminator(size=tuple(size), channels=channels, widths=tuple(judge_widths)) for _ in range(2)
+        )
+        self.best, self.plateau = copy.deepcopy(self.last), Plateau(patience)
+        self.optimisers = {
+            name: torch.optim.Adam(network.parameters(), lr=lr, eps=EPSILON)
+            for name, network in (("generators", self.last), ("discriminators", self.discriminators))
+        }
+        self.together, self.weights, self.augmentation = together, weights, augmentation
+        self.batch, self.most = batch, most
+        self.steps, self.validate_every, self.validate_most = steps, validate_every, validate_most
+        self.validated: training.Samples | None = None
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        return {"generator": self.best, "last": self.last}
+
+    def pool(self, samples: training.Samples) -> training.Samples:
+        return self.decisions.sorted(samples, self.most)
+
+    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
+        images = [self.augmentation(each) for each in next(batches)]
+        losses: Losses = {}
+        self.discriminators.requires_grad_(False)
+        if self.together:
+            self.update("generators", [self.generator_terms(images[c], c) for c in (0, 1)], losses)
+        else:
+            for c in (0, 1):
+                self.update("generators", [self.generator_terms(images[c], c)], losses)
+        self.discriminators.requires_grad_(True)
+        for c in (0, 1):  # each meets what the generators, now better, make
+            with torch.no_grad():
+                generated = self.translated(images[1 - c], 1 - c)
+            self.update("discriminators", [self.discriminator_terms(images[c], generated, c)], losses)
+        return losses
+
+    def update(self, name: str, terms: list[Losses], losses: Losses) -> None:
+        """One update by Adam on the sum of all terms, which are added to ``losses``."""
+        self.optimisers[name].zero_grad(set_to_none=True)  # so that Adam passes over networks without a term
+        sum(sum(each.values()) for each in terms).backward()
+        self.optimisers[name].step()
+        for each in terms:
+            for key, value in each.items():
+                losses[key] = losses.get(key, 0) + value.detach()
+
+    def translated(self, images: Images, label: int) -> Images:
+        with machine.autocast():
+            return self.last.translate(images, label)
+
+    def judged(self, images: Images, label: int) -> Values:
+        with machine.autocast():
+            return self.discriminators[label](images).to(images.dtype)
+
+    def generator_terms(self, images: Images, c: int) -> Losses:
+        """The weighted terms of one direction; ``images`` are of the batch of class c, as drawn."""
+        w = self.weights
+        decided = self.decisions.of(images)  # augmentation may have changed what the classifier sees
+        adversary = self.translated(images, c)
+        cycled = self.translated(adversary, 1 - c)
+        terms = {
+            "adversary": w.adversary * cross_entropy(self.decisions.log_odds(adversary), 1 - decided),
+            "gan": w.gan * said(self.judged(adversary, 1 - c), real=True),
+            "cycle": w.cycle * distance(images, cycled),
+            "cycle_class": w.cycle_class * cross_entropy(self.decisions.log_odds(cycled), decided),
+        }
+        if self.last.symmetric:
+            stable = self.translated(adversary, c)
+            terms["symmetric"] = w.symmetric * distance(images, stable)
+            terms["symmetric_class"] = w.symmetric_class * cross_entropy(self.decisions.log_odds(stable), decided)
+        return terms
+
+    def discriminator_terms(self, real: Images, generated: Images, c: int) -> Losses:
+        """Real images of class c against those generated to be, and the gradient penalty between them."""
+        judgement = said(self.judged(real, c), real=True) + said(self.judged(generated, c), real=False)
+        return {"discriminator": judgement, "penalty": self.weights.penalty * self.gradient_penalty(real, generated, c)}
+
+    def gradient_penalty(self, real: Images, generated: Images, c: int) -> Tensor:
+        """Mean of (‖∇D‖ - 1)² between real and generated images, a norm and a place an image."""
+        where = torch.rand((len(real),) + (1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
+        mixed = torch.lerp(real, generated, where).requires_grad_()
+        (slope,) = torch.autograd.grad(self.judged(mixed, c).sum(), mixed, create_graph=True)
+        norm = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()  # the root of 0 has no derivative
+        return (norm - 1).square().mean()
+
+    @torch.no_grad()
+    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
+        """The generators' loss, by which the best pair is kept, and how adversaries and stable images turn out.
+
+        ``flip``: share of adversaries that the classifier decides otherwise. ``stable``: share of the images where the
+        way starts (SyCE) that it decides alike. ``change`` and ``residue``: mean |x - x_a| and |x - x0|.
+        """
+        self.last.eval()
+        pool = self.validated = self.validated or self.decisions.sorted(samples, self.validate_most)
+        totals: dict[str, float] = {}
+        for c in (0, 1):
+            rows = np.flatnonzero(pool.labels == c)
+            for part in parts(rows):
+                images = pool.take(part)
+                loss = float(sum(self.generator_terms(images, c).values()))
+                totals["loss"] = totals.get("loss", 0.0) + loss * len(part) / len(rows)  # both directions count alike
+                ends = self.last.path(images, torch.full((len(part),), c, device=images.device))
+                for key, values in outcome(self.decisions, images, *ends).items():
+                    totals[key] = totals.get(key, 0.0) + float(values.sum()) / len(pool)
+        self.last.train()
+        if self.plateau.improved(totals["loss"], self.optimisers.values()):
+            self.best.load_state_dict(self.last.state_dict())
+        return totals
+
+    def finished(self, i: int) -> bool:
+        return bool(self.plateau.finished)
+
+
+def outcome(decisions: Decisions, images: Images, start: Images, adversary: Images) -> dict[str, Values]:
+    """Of each image, whether its adversary is decided otherwise and its start alike, and how far they are from it."""
+    decided = decisions.of(images)
+    return {
+        "flip": (decisions.of(adversary) != decided).float(),
+        "stable": (decisions.of(start) == decided).float(),
+        "change": (images - adversary).abs().flatten(1).mean(1),
+        "residue": (images - start).abs().flatten(1).mean(1),
+    }
+
+
+def parts(rows: np.ndarray) -> list[np.ndarray]:
+    """Rows in pieces of no more than can be judged at once."""
+    return np.array_split(rows, max(1, -(-len(rows) // AT_ONCE)))
+
+
+def said(judgement: Values, *, real: bool) -> Tensor:
+    """Cross-entropy of what a discriminator should have said."""
+    return cross_entropy(judgement, torch.full_like(judgement, float(real)))
+
+
+def distance(images: Images, others: Images) -> Tensor:
+    """Mean square plus mean absolute difference, over all pixels: the L_{1,2} that the paper speaks of."""
+    difference = images - others
+    return difference.square().mean() + difference.abs().mean()
