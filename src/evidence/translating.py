@@ -21,6 +21,7 @@ from evidence.networks.blocks import Network
 from evidence.networks.lean import folded
 from evidence.networks.log_odds import LogOdds
 from evidence.networks.translators import Discriminator, Pair
+from evidence.penalty import gradient_penalty
 from evidence.plateau import Plateau
 from evidence.seeds import rng
 from evidence.shapes import Images, Values
@@ -189,15 +190,8 @@ class Translation(training.Learner):
     def discriminator_terms(self, real: Images, generated: Images, c: int) -> Losses:
         """Real images of class c against those generated to be, and the gradient penalty between them."""
         judgement = said(self.judged(real, c), real=True) + said(self.judged(generated, c), real=False)
-        return {"discriminator": judgement, "penalty": self.weights.penalty * self.gradient_penalty(real, generated, c)}
-
-    def gradient_penalty(self, real: Images, generated: Images, c: int) -> Tensor:
-        """Mean of (‖∇D‖ - 1)² between real and generated images, a norm and a place an image."""
-        where = torch.rand((len(real),) + (1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
-        mixed = torch.lerp(real, generated, where).requires_grad_()
-        (slope,) = torch.autograd.grad(self.judged(mixed, c).sum(), mixed, create_graph=True)
-        norm = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()  # the root of 0 has no derivative
-        return (norm - 1).square().mean()
+        penalty = gradient_penalty(lambda mixed: self.judged(mixed, c), real, generated)
+        return {"discriminator": judgement, "penalty": self.weights.penalty * penalty}
 
     @torch.no_grad()
     def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
