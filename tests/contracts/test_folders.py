@@ -310,6 +310,9 @@ def perfect_and_poor(name):
             image[row : row + 6, left : left + 5] = image[row : row + 6, right + 13 : right + 19] = 1
         noise = random.normal(size=truth.shape)
         return [values(metric.score(maps, truth)) for maps in (truth, noise)]
+    if "generator" in wanted:
+        images = random.uniform(0.2, 1, (6, 1, 16, 24)).astype(np.float32)
+        return [metric.score(images, Judge(), network)["flip"] for network in (Negative(), Itself())]
     labels = np.arange(20) % 2
     images = (labels * 2.0 - 1)[:, None, None, None] * np.ones((20, 1, 8, 8)) + random.normal(0, 0.1, (20, 1, 8, 8))
     return metric.score(Judge(), images, labels), metric.score(Judge(-1), images, labels)
@@ -323,6 +326,14 @@ def values(scores):
 class Negative(nn.Module):
     def translate(self, images, labels):
         return -images
+
+    def path(self, images, labels):
+        return images, -images
+
+
+class Itself(nn.Module):
+    def path(self, images, labels):
+        return images, images
 
 
 class Judge(nn.Module):

@@ -13,12 +13,12 @@ The way leads straight from x0 to the adversary x_a, with d = x_a - x0; x0 is th
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import conv1d
+from torch import nn
 
 from evidence.errors import BadInput
+from evidence.networks.filters import gaussian
 from evidence.networks.log_odds import LogOdds
-from evidence.shapes import Images, ManyMaps, Maps, Values
+from evidence.shapes import Images, ManyMaps, Values
 
 MAPS = ("difference", "v1", "v2", "v2k")
 POINTS = {"cpu": 16, "cuda": 256}  # of ways, differentiated at once; no result depends on it
@@ -70,7 +70,7 @@ def weighted(change: Images, mean: Images, mean_size: Images, sigma: float) -> M
     square = change.square()
     maps = [change.abs(), square * mean.abs(), square * mean_size]
     maps = [each.sum(1, keepdim=True) for each in maps]
-    return torch.cat([*maps, smoothed(maps[-1], sigma)], dim=1)
+    return torch.cat([*maps, gaussian(maps[-1], sigma, taps=TAPS)], dim=1)
 
 
 def sweep(slope: Slope, start: Images, change: Images, steps: int, points: int = 0) -> tuple[Images, Images]:
@@ -103,17 +103,3 @@ def probability_of(classifier: nn.Module) -> Slope:
         return values.detach(), gradient
 
     return slope
-
-
-def smoothed(maps: Maps, sigma: float) -> Maps:
-    """A Gaussian filter, axis by axis, with zeros around the image; mass is kept where it does not leave the image."""
-    if sigma <= 0:
-        return maps
-    places = torch.arange(TAPS, device=maps.device, dtype=maps.dtype) - TAPS // 2
-    kernel = (-0.5 * (places / sigma).square()).exp()
-    kernel = (kernel / kernel.sum()).view(1, 1, -1)
-    for axis in range(2, maps.dim()):
-        rows = maps.movedim(axis, -1)
-        filtered: Tensor = conv1d(rows.reshape(-1, 1, rows.shape[-1]), kernel, padding=TAPS // 2)
-        maps = filtered.view(rows.shape).movedim(-1, axis)
-    return maps

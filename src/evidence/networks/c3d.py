@@ -115,6 +115,11 @@ class Classifier(Network):
     def forward(self, images: Images) -> Logits:
         return self.head(self.trunk(images))
 
+    @property
+    def last_stage(self) -> nn.Module:
+        """The last convolution with its activation, whose features Grad-CAM weights."""
+        return next(layer for layer in reversed(self.trunk) if not isinstance(layer, MaxPool))
+
 
 class DenseHead(nn.Sequential):
     """Flatten, a hidden layer, the logits; each dense layer is normalised, the logits too."""

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from evidence.attribution.counterfactual import MAPS, attribute, probability_of, smoothed, sweep, weighted
+from evidence.attribution.counterfactual import MAPS, TAPS, attribute, probability_of, sweep, weighted
 from evidence.errors import BadInput
+from evidence.networks.filters import gaussian
 
 SPACE = (12, 16)
 E, V1, V2, V2K = range(4)
@@ -193,17 +194,17 @@ def test_11_smoothing_each_step_or_their_mean_is_one(ends):
     parts = []
     for m in range(steps):
         _, gradient = slope(start + (m + 0.5) / steps * change)
-        parts.append(smoothed(squared(change * gradient.abs().sqrt()), 2.0))
+        parts.append(gaussian(squared(change * gradient.abs().sqrt()), 2.0, taps=TAPS))
     torch.testing.assert_close(mapped(slope, start, adversary, steps)[:, [V2K]], sum(parts) / steps)
 
 
 def test_12_smoothing_keeps_the_mass_within_the_image_and_makes_no_peak(ends):
     maps = torch.zeros(2, 1, 40, 50, dtype=torch.float64)
     maps[:, :, 15:25, 16:30] = drawn(7, 2, 1, 10, 14)
-    found = smoothed(maps, 2.0)
+    found = gaussian(maps, 2.0, taps=TAPS)
     torch.testing.assert_close(found.sum((1, 2, 3)), maps.sum((1, 2, 3)))
     assert (found.amax((1, 2, 3)) < maps.amax((1, 2, 3))).all()
-    assert smoothed(torch.ones_like(maps), 2.0)[0, 0, 0, 0] == pytest.approx(0.36, abs=0.01)  # zeros outside
+    assert gaussian(torch.ones_like(maps), 2.0, taps=TAPS)[0, 0, 0, 0] == pytest.approx(0.36, abs=0.01)  # zeros outside
 
 
 @pytest.mark.parametrize("space", [(9, 31), (5, 31, 4)])
@@ -211,7 +212,7 @@ def test_12_the_filter_is_scipys(space):
     ndimage = pytest.importorskip("scipy.ndimage")
     maps = drawn(8, 2, 1, *space)
     expected = [ndimage.gaussian_filter(one[0].numpy(), 2.0, mode="constant", radius=14) for one in maps]
-    for one, other in zip(smoothed(maps, 2.0), expected, strict=True):
+    for one, other in zip(gaussian(maps, 2.0, taps=TAPS), expected, strict=True):
         torch.testing.assert_close(one[0], torch.from_numpy(other))
 
 
