@@ -12,6 +12,7 @@ from torch import nn
 
 from evidence import cohort, explaining, io, machine, parts, signatures, training, weights
 from evidence.networks.c3d import Classifier
+from evidence.networks.mask import MaskGenerator
 from evidence.networks.translators import Pair
 from evidence.networks.unet import MapGenerator
 
@@ -29,13 +30,15 @@ def network(role, size, head="dense"):
         "classifier": lambda: Classifier(size=size, width=2, hidden=4, head=head),
         "generator": lambda: MapGenerator(width=2, spatial_dims=len(size)),
         "pair": lambda: Pair(symmetric=True, widths=(2, 2), spatial_dims=len(size), low=-1.0),
+        "mask": lambda: MaskGenerator(features=(4, 8, 16, 32), spatial_dims=len(size)),
     }
     return made[role]()
 
 
 def networks_for(folder, name, size):
     head = "cam" if name == "cam" else "dense"
-    plays = {"generator": "pair"} if name == "counterfactual" else {}
+    special = {"counterfactual": "pair", "mask_generator": "mask"}
+    plays = {"generator": special.get(name, "generator")}
     return {role: network(plays.get(role, role), size, head) for role in signatures.signature(folder, name).roles}
 
 
@@ -186,6 +189,8 @@ def test_a_model_trains_saves_loads_and_gives_the_same_output(name, kind, tmp_pa
 
 def output(network, images):
     """What a network makes of images, whichever way it is asked."""
+    if isinstance(network, MaskGenerator):  # needs a classifier's features
+        return torch.cat([value.flatten() for value in network.state_dict().values()])
     labelled = getattr(network, "path", getattr(network, "translate", None))
     found = labelled(images, torch.tensor([0, 1, 0])) if labelled else network(images)
     return torch.cat(found) if isinstance(found, tuple) else found

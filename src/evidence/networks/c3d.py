@@ -115,6 +115,15 @@ class Classifier(Network):
     def forward(self, images: Images) -> Logits:
         return self.head(self.trunk(images))
 
+    def pyramid(self, images: Images) -> list[torch.Tensor]:
+        """Features at a half, a quarter, … of the image's size, as they are in front of each pool and in the end."""
+        x, found = images, []
+        for layer in self.trunk:
+            if isinstance(layer, MaxPool):
+                found.append(x)
+            x = layer(x)
+        return [*found[1:], x]
+
     @property
     def last_stage(self) -> nn.Module:
         """The last convolution with its activation, whose features Grad-CAM weights."""
