@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ONLY_CUDA = {"captum", "torch"}
+ONLY_CUDA = {"captum", "monai", "torch"}
 
 
 def environment(without: set[str]) -> str:

@@ -1,0 +1,78 @@
+"""The classifier of Charachon et al. (2021): a residual network for images of one channel, with one number for two
+classes. MONAI has the body."""
+
+import torch
+from monai.networks.nets.resnet import ResNet as Body
+from torch import nn
+
+from evidence.networks.blocks import Network
+from evidence.shapes import Images, Logits
+
+
+class ResNet(Network):
+    """ResNet-50 by default, its stem for ``channels`` channels; global average, dropout, a hidden layer, one number z.
+
+    The logits are 0 and z, whose softmax is the sigmoid of z. The paper repeats a grey image in three channels; summing
+    the stem's weights over them is the same function. It cites the pre-activation variant; this is the one with stride
+    in the 3×3 convolution, for which ImageNet weights are around.
+
+    Args:
+        layers: blocks a stage.
+        width: channels of the stem; a stage has 4, 8, 16, 32 times as many.
+        hidden: units of the hidden layer.
+        dropout: share of features that training leaves out in front of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        layers: tuple[int, ...] = (3, 4, 6, 3),
+        width: int = 64,
+        hidden: int = 128,
+        dropout: float = 0.3,
+        spatial_dims: int = 2,
+    ):
+        super().__init__()
+        self.body = Body(
+            "bottleneck",
+            list(layers),
+            [width * 2**stage for stage in range(4)],
+            spatial_dims=spatial_dims,
+            n_input_channels=channels,
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            feed_forward=False,
+            bias_downsample=False,
+        )
+        dense = nn.Linear(32 * width, hidden)
+        nn.init.kaiming_uniform_(dense.weight, nonlinearity="relu")
+        nn.init.zeros_(dense.bias)
+        self.head = nn.Sequential(nn.Dropout(dropout), dense, nn.LeakyReLU(0.3), nn.Linear(hidden, 1))
+
+    def forward(self, images: Images) -> Logits:
+        z = self.head(self.pyramid(images)[-1].flatten(2).mean(2))
+        return torch.cat([torch.zeros_like(z), z], 1)
+
+    def pyramid(self, images: Images) -> list[torch.Tensor]:
+        """Features at a half, a quarter, … of the image's size: of the stem and of the four stages."""
+        body = self.body
+        found = [body.act(body.bn1(body.conv1(images)))]
+        x = body.maxpool(found[0])
+        for stage in (body.layer1, body.layer2, body.layer3, body.layer4):
+            x = stage(x)
+            found.append(x)
+        return found
+
+    @property
+    def last_stage(self) -> nn.Module:
+        """The fourth stage, whose features Grad-CAM weights."""
+        return self.body.layer4
+
+    def adopt(self, weights: dict[str, torch.Tensor]) -> None:
+        """Take over ImageNet weights under torchvision's names, those of the stem summed over the colours."""
+        body = {key: value for key, value in weights.items() if not key.startswith("fc.")}
+        stem = body["conv1.weight"]
+        if stem.shape[1] != self.body.conv1.weight.shape[1]:
+            body["conv1.weight"] = stem.sum(1, keepdim=True)
+        self.body.load_state_dict(body)
