@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"{args.manifest} leads to no image")
     index.insert(0, "sample", range(len(index)))
     index["split"] = cohort.split(index, seed=args.split_seed, test=args.test, validation=args.validation)
-    index["explain"] = cohort.explained(index, most=args.explain, seed=args.split_seed)
+    few = {"most": args.explain, "baseline": args.explain_baseline, "seed": args.split_seed}
+    index["explain"] = cohort.explained(index, **few)
     shape, known = parts.pack(args.parts, rows, args.images, args.truth)
     if not known:
         index["has_truth"] = False
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         "settings": json.loads(args.settings),
         "raw": str(Path(args.manifest).with_name("raw").resolve()) if args.source == "real" else "",
         "shape": shape,
-        "range": [-1, 1],
+        "range": [-1 if any(images.min() < 0 for images in io.load_array(args.images)) else 0, 1],
         "images found": found,
         "duplicates left out": found - len(index),
         "samples": len(index),

@@ -9,14 +9,17 @@ from evidence.errors import BadInput
 SPLITS = ("train", "validation", "test")
 
 
-def settings(*, split_seed: int = 42, test: float = 0.2, validation: float = 0.2, explain: int = 0) -> None:
+def settings(
+    *, split_seed: int = 42, test: float = 0.2, validation: float = 0.2, explain: int = 0, explain_baseline: int = 0
+) -> None:
     """The settings of ``pack``: hyperparameters that every dataset has.
 
     Args:
         split_seed: of the split, and of the choice of explained samples.
-        test: share of the subjects that are tested.
+        test: share of the subjects that are tested; a dataset with a published split has its own.
         validation: share of the others that are validated on.
         explain: how many test samples of the class of interest are explained; 0 for all.
+        explain_baseline: how many of the baseline class are explained too; 0 for none.
     """
 
 
@@ -41,9 +44,11 @@ def without_duplicates(index: pd.DataFrame) -> pd.DataFrame:
 def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation: float = 0.2) -> pd.Series:
     """The split of each sample: stratified by label, never two splits for a subject.
 
-    Two successive draws, as in VA-GAN's released code: ``test`` of all, then ``validation`` of the rest. A subject with
-    several samples is stratified by its first.
+    Where the samples come with a split, a published one, it is kept. Else two successive draws, as in VA-GAN's released
+    code: ``test`` of all, then ``validation`` of the rest. A subject with several samples is stratified by its first.
     """
+    if "split" in index:
+        return _published(index)
     subjects = index.drop_duplicates("subject")
     numbers, labels = np.arange(len(subjects)), subjects["label"].to_numpy()
     try:
@@ -57,11 +62,22 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
     return index["subject"].map(dict(zip(subjects["subject"], where, strict=True)))
 
 
-def explained(index: pd.DataFrame, *, most: int = 0, seed: int = 42) -> np.ndarray:
-    """Which samples are explained: the test samples of the class of interest, or ``most`` of them drawn at random."""
-    chosen = np.flatnonzero((index["split"] == "test") & (index["label"] == 1))
-    if most and most < len(chosen):
-        chosen = np.random.default_rng(seed).choice(chosen, most, replace=False)
-    flags = np.zeros(len(index), bool)
-    flags[chosen] = True
+def _published(index: pd.DataFrame) -> pd.Series:
+    for subject, splits in index.groupby("subject")["split"].unique().items():
+        if len(splits) > 1:
+            raise BadInput(f"the subject {subject} is in two splits, {' and '.join(sorted(splits))}; mend the list")
+    if missing := set(SPLITS) - set(index["split"]):
+        raise BadInput(f"the published split leaves {', '.join(sorted(missing))} empty; mend or remove its list")
+    return index["split"]
+
+
+def explained(index: pd.DataFrame, *, most: int = 0, baseline: int = 0, seed: int = 42) -> np.ndarray:
+    """Which samples are explained: the test samples of the class of interest, or ``most`` of them drawn at random, and
+    so many of the ``baseline`` class."""
+    flags, random = np.zeros(len(index), bool), np.random.default_rng(seed)
+    for label, count in ((1, most), (0, baseline)):
+        chosen = np.flatnonzero((index["split"] == "test") & (index["label"] == label))
+        if count and count < len(chosen):
+            chosen = random.choice(chosen, count, replace=False)
+        flags[chosen if label or count else []] = True
     return flags

@@ -19,7 +19,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place if the block ends well and vanishes if it does not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    aside = path.with_name(f".{os.getpid()}.tmp.{path.name}")  # the name last: libraries know formats by its end
     try:
         yield aside
         with open(aside, "rb") as file:

@@ -79,8 +79,13 @@ TINY = {
     "synthetic": {"count": 60, "size": 32},
     "brain_mri": {"count": 60, "native": 48},
     "folder": {"count": 60, "native": 48},
+    "tumour": {"subjects": 12, "native": (48, 40, 26)},
 }
-PREPARED = {"brain_mri": {"size": 32}, "folder": {"size": 32, "baseline": "healthy"}}
+PREPARED = {
+    "brain_mri": {"size": 32},
+    "folder": {"size": 32, "baseline": "healthy"},
+    "tumour": {"size": 32, "slices": 20, "least": 2},
+}
 
 
 def packed(name, folder):

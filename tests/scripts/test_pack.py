@@ -64,6 +64,36 @@ def test_the_explained_are_test_samples_of_class_1(pack):
     assert set(chosen["label"]) == {1}
 
 
+def test_some_of_the_baseline_are_explained_where_they_are_asked_for(pack):
+    status, _, out = pack(lambda index: index, True, "--explain", "3", "--explain_baseline", "2")
+    assert status == 0
+    index = io.load_table(out["index.parquet"])
+    assert sorted(index.query("explain")["label"]) == [0, 0, 1, 1, 1]
+    assert set(index.query("explain")["split"]) == {"test"}
+    assert json.loads(out["info.json"].read_text())["range"] == [-1, 1]
+
+
+def test_a_published_split_is_kept(pack):
+    names = np.array(["train", "validation", "test", "train"])
+    status, text, out = pack(lambda index: index.assign(split=names[np.arange(40) // 2 % 4]))
+    assert status == 0, text
+    index = io.load_table(out["index.parquet"])
+    assert index["split"].tolist() == (names[np.arange(40) // 2 % 4]).tolist() * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"subject": "one", "split": ["train", "test"] * 20}, "the subject one is in two splits, test and train"),
+        ({"split": ["train", "test"] * 20}, "the published split leaves validation empty"),
+    ],
+)
+def test_a_published_split_that_cannot_be_is_refused(pack, change, says):
+    status, text, _ = pack(lambda index: index.assign(**change))
+    assert status == 1
+    assert says in text
+
+
 def test_without_truth_there_is_an_array_without_samples(pack):
     status, _, out = pack(lambda index: index, False)
     assert status == 0
