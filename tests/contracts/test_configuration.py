@@ -77,8 +77,20 @@ def test_the_environments_are_those_of_the_pins(root):
 
 
 LAYERS = [
-    {"errors", "seeds", "shapes", "networks", "sources"},
-    {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images", "penalty", "plateau", "volumes"},
+    {"errors", "seeds", "shapes", "networks", "sources", "penalty", "plateau"},
+    {
+        "io",
+        "statistics",
+        "signatures",
+        "provenance",
+        "progress",
+        "style",
+        "machine",
+        "images",
+        "penalty",
+        "plateau",
+        "volumes",
+    },
     {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores"},
     {"training", "explaining", "perturbing", "translating", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},

@@ -80,11 +80,13 @@ TINY = {
     "brain_mri": {"count": 60, "native": 48},
     "folder": {"count": 60, "native": 48},
     "tumour": {"subjects": 12, "native": (48, 40, 26)},
+    "pneumonia": {"count": 60, "native": 48},
 }
 PREPARED = {
     "brain_mri": {"size": 32},
     "folder": {"size": 32, "baseline": "healthy"},
     "tumour": {"size": 32, "slices": 20, "least": 2},
+    "pneumonia": {"size": 32},
 }
 
 
