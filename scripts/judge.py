@@ -1,8 +1,9 @@
 """Check the claims of a paper, one by one, on scores: CSV for machines, Markdown for people.
 
 A comparison of means holds above or below where the difference has that sign and, if both sides have scores of the
-same images, where more than half of these agree. It holds about where the difference is smaller than the claim says or,
-if it says nothing, than the larger of the two spreads over images. A claim holds if all of its comparisons do.
+same images, where more than half of these agree; the interval beside it is a paired bootstrap over images. It holds
+about where the difference is smaller than the claim says or, if it says nothing, than the larger of the two spreads
+over images. A claim holds if all of its comparisons do.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,10 @@ import pandas as pd
 
 from evidence import cli, io, pages
 from evidence.errors import BadInput, near
-from evidence.scores import FLAGS, Files, markdown, measured, number, of_images, span
+from evidence.scores import FLAGS, Files, interval, markdown, measured, number, of_images, span
 
 COLUMNS = """claim member relation reference dataset metric ours ours_spread n seeds seeds_spread theirs theirs_spread
-    theirs_seeds theirs_seeds_spread difference within images holds scale source""".split()
+    theirs_seeds theirs_seeds_spread difference low high within images holds scale source""".split()
 SIGN = {"above": 1, "below": -1}
 NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0}  # what a number has, as a side
 DECIMALS = 2
@@ -54,6 +55,7 @@ def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
     theirs, other_each = side(other, files) if isinstance(other, pages.Cell) else (NUMBER | {"ours": other}, other)
     same = not isinstance(other, pages.Cell) or other.dataset == cell.dataset
     images = share(comparison.relation, each - other_each) if same else np.nan
+    low, high = interval(each - other_each) if same else (np.nan, np.nan)
     difference = ours["ours"] - theirs["ours"]
     within = comparison.within or np.nanmax([ours["ours_spread"], theirs["ours_spread"], 0])
     return {
@@ -66,6 +68,8 @@ def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
         **{key.replace("ours", "theirs"): theirs[key] for key in ("ours", "ours_spread")},
         **{f"theirs_{key}": theirs[key] for key in ("seeds", "seeds_spread")},
         "difference": difference,
+        "low": low,
+        "high": high,
         "within": within if comparison.relation == "about" else np.nan,
         "images": images,
         "holds": holds(comparison.relation, difference, images, within),
@@ -104,7 +108,8 @@ def text(claims: Mapping[str, Any], table: pd.DataFrame) -> str:
         if claims[name].get("how"):
             said += [claims[name]["how"].strip(), ""]
         said += markdown(
-            ["", "ours", "", "reference", "difference", "images", ""], [row(line) for line in lines.itertuples()]
+            ["", "ours", "", "reference", "difference", "95 %", "images", ""],
+            [row(line) for line in lines.itertuples()],
         )
         said += ["", foot(lines)]
     return "\n".join(said) + "\n"
@@ -124,6 +129,7 @@ def row(line: Any) -> list[str]:
         f"{line.relation} {line.reference}".strip(),
         theirs or "no scores",
         difference,
+        f"{line.low:+.{DECIMALS}f} to {line.high:+.{DECIMALS}f}" if np.isfinite(line.low) else "",
         f"{line.images:.0%}" if np.isfinite(line.images) else "",
         "holds" if line.holds else "does not hold",
     ]
@@ -136,6 +142,8 @@ def foot(lines: pd.DataFrame) -> str:
     over = "images, in brackets over the means of seeds" if several else "images"
     metrics = ", ".join(dict.fromkeys(lines["metric"]))
     said = f"{metrics}: n = {span(lines['n'])} scores a mean, {seeds}; ± is over {over}; "
+    if lines["low"].notna().any():
+        said += "95 % of a paired bootstrap over images; "
     if (lines["relation"] == "about").any():
         off = sorted({f"{within:.{DECIMALS}f}" for within in lines["within"].dropna()})
         said += f"about is less than {' or '.join(off)} off; "

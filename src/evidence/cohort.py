@@ -45,12 +45,12 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
     """The split of each sample: stratified by label, never two splits for a subject.
 
     Where the samples come with a split, a published one, it is kept. Else two successive draws, as in VA-GAN's released
-    code: ``test`` of all, then ``validation`` of the rest. A subject with several samples is stratified by its first.
+    code: ``test`` of all, then ``validation`` of the rest. A subject is of class 1 if a sample of it is.
     """
     if "split" in index:
         return _published(index)
-    subjects = index.drop_duplicates("subject")
-    numbers, labels = np.arange(len(subjects)), subjects["label"].to_numpy()
+    subjects = index.groupby("subject", sort=False)["label"].max()
+    numbers, labels = np.arange(len(subjects)), subjects.to_numpy()
     try:
         rest, tested = train_test_split(numbers, test_size=test, stratify=labels, random_state=seed)
         _, validated = train_test_split(rest, test_size=validation, stratify=labels[rest], random_state=seed)
@@ -59,7 +59,7 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
         raise BadInput(f"subjects a class {counts} are too few for training, validation and test ({error})") from error
     where = np.full(len(subjects), "train", dtype=object)
     where[validated], where[tested] = "validation", "test"
-    return index["subject"].map(dict(zip(subjects["subject"], where, strict=True)))
+    return index["subject"].map(dict(zip(subjects.index, where, strict=True)))
 
 
 def _published(index: pd.DataFrame) -> pd.Series:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from evidence import io, pages
+from evidence.scores import interval
 
 VALUES = {  # dataset/method → seed → four images
     "d/high": {0: [0.8, 0.9, 1.0, 0.9], 1: [0.6, 0.7, 0.8, 0.7]},  # means 0.9 and 0.7
@@ -67,7 +68,7 @@ def test_above_compares_means_and_counts_the_images(judge):
     assert line.holds
     assert (line.scale, line.source) == ("s", "phantom")
     assert "A sentence. **holds**" in text
-    assert "| High | 0.80 ± 0.07 (± 0.14) | above Low | 0.20 ± 0.07 | +0.60 | 100% | holds |" in text
+    assert "| High | 0.80 ± 0.07 (± 0.14) | above Low | 0.20 ± 0.07 | +0.60 | +0.60 to +0.60 | 100% | holds |" in text
     assert "n = 4 scores a mean, 1 to 2 seeds; ± is over images, in brackets over the means of seeds; phantom" in text
 
 
@@ -76,7 +77,10 @@ def test_a_mean_that_few_images_carry_does_not_hold(judge):
     assert table["difference"].item() == pytest.approx(0.1)
     assert table["images"].item() == 0.25
     assert not table["holds"].item()
-    assert "| Skewed | 0.30 ± 0.35 | above Low | 0.20 ± 0.07 | +0.10 | 25% | does not hold |" in text
+    low, high = table[["low", "high"]].iloc[0]
+    assert low < 0 < high
+    between = f"{low:+.2f} to {high:+.2f}"
+    assert f"| Skewed | 0.30 ± 0.35 | above Low | 0.20 ± 0.07 | +0.10 | {between} | 25% | does not hold |" in text
     assert judge(claim={"of": {"Low": LOW}, "below": {"Skewed": SKEWED}})[0]["images"].item() == 0.25
 
 
@@ -87,7 +91,7 @@ def test_the_other_side_may_be_a_number(judge):
     assert table["holds"].tolist() == [True, True, False, True]
     assert table["theirs_seeds"].tolist() == [0] * 4
     assert "**holds for some**" in text
-    assert "| Low | 0.20 ± 0.07 | above | 0.50 | -0.30 | 0% | does not hold |" in text
+    assert "| Low | 0.20 ± 0.07 | above | 0.50 | -0.30 |" in text
     assert "below all" in text
 
 
@@ -117,7 +121,7 @@ def test_scores_that_do_not_exist_are_counted_and_never_hold(judge):
     assert table["n"].tolist() == [2, 0]
     assert table["images"].tolist()[0] == 1, "of the images that have both"
     assert "2 scores do not exist and are left out" in text
-    assert "| None | no scores | about | 0.50 |  |  | does not hold |" in text
+    assert "| None | no scores | about | 0.50 |  |  |  | does not hold |" in text
 
 
 def test_the_text_begins_with_what_holds_and_hides_nothing(judge):
@@ -152,3 +156,26 @@ def test_claims_are_kept_beside_the_tables(script, tmp_path):
     assert status == 0, text
     assert pd.read_csv(tmp_path / "out" / "baumgartner2018-quick.csv").columns.tolist() == ["table", "source"]
     assert pd.read_csv(tmp_path / "out" / "baumgartner2018-quick-claims.csv")["claim"].tolist() == ["centre"]
+
+
+def test_the_interval_of_a_difference_is_that_of_its_images():
+    """Of many images, that of the normal approximation; of paired ones, narrower than either side's own spread."""
+    random = np.random.default_rng(3)
+    shared, own = random.normal(0, 5, 400), random.normal(0.4, 1, 400)
+    low, high = interval(pd.Series(shared + own - shared))
+    error = own.std() / 20
+    assert low == pytest.approx(own.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(own.mean() + 1.96 * error, abs=0.15 * error)
+    assert interval(pd.Series([0.5, np.nan, 0.5])) == (0.5, 0.5)
+    assert np.isnan(interval(pd.Series([0.5, np.nan]))).all()
+
+
+def test_a_difference_is_shown_with_its_interval_where_images_can_be_compared(judge):
+    table, text = judge(claim={"of": {"High": HIGH}, "above": {"Low": LOW}})
+    (line,) = table.itertuples()
+    assert line.low <= line.difference <= line.high
+    assert f"| {line.difference:+.2f} | {line.low:+.2f} to {line.high:+.2f} |" in text
+    assert "95 % of a paired bootstrap over images" in text
+    table, text = judge(other={"of": {"High": HIGH}, "above": {"Elsewhere": {"dataset": "e", "method": "high"}}})
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert "bootstrap" not in text
