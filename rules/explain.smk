@@ -4,6 +4,7 @@ rule attribute:
         weights=lambda w: plan.weights("methods", w.method, w.dataset, w.seed),
         images="<results>/{dataset}/data/images.npy",
         index="<results>/{dataset}/data/index.parquet",
+        truth=lambda w: plan.truth_for(w.method, w.dataset),
         code=lambda w: plan.code("attribute", "attribution", plan.kind("methods", w.method)),
     output:
         maps="<results>/{dataset}/maps/{method}/seed{seed}/maps.npy",
@@ -21,8 +22,9 @@ rule attribute:
     params:
         options=lambda w: plan.options("methods", w.method),
         networks=lambda w: plan.given("methods", w.method, w.dataset, w.seed),
+        truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
     shell:
-        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed}"
+        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed} {params.truth}"
         " --images {input.images} --index {input.index} --maps {output.maps} --samples {output.samples} &> {log}"
 
 

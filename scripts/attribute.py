@@ -1,10 +1,12 @@
 """Draw the attribution maps of one method for the explained images of a dataset."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 
 from evidence import cli, explaining, io, machine, resuming, signatures, sources, weights
+from evidence.errors import BadInput
 from evidence.provenance import commit
 
 
@@ -17,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
             "--seed": {"type": int, "default": 0, "help": "of what the method draws"},
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset; its column 'explain' chooses the images",
+            "--truth": {"help": "truth.npy of the packed dataset, for the method that draws it"},
             "--maps": "where the maps go (npy, float32: explained sample, kind of map, *space)",
             "--samples": "where the table goes (parquet): sample, seconds, prediction, what the method measures",
         },
@@ -24,6 +27,9 @@ def main(argv: list[str] | None = None) -> None:
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
     samples = np.flatnonzero(index["explain"])
+    truth = io.load_truth(args.truth) if args.truth else None
+    if truth is None and "truth" in inspect.signature(call.module.attribute).parameters:
+        raise BadInput(f"{call.name} draws the truth, and none is known; give --truth, or leave it out of this dataset")
     names = signatures.maps(call.name)
     networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     recipe = resuming.recipe(
@@ -48,6 +54,7 @@ def main(argv: list[str] | None = None) -> None:
             state=state,
             recipe=recipe,
             kinds=max(1, len(names)),
+            truth=truth[samples] if truth is not None else None,
         )
         io.save_array(output, maps)
         facts = {

@@ -18,6 +18,7 @@ from evidence.scores import FLAGS, Files, interval, markdown, measured, number, 
 
 COLUMNS = """claim member relation reference dataset metric ours ours_spread n seeds seeds_spread theirs theirs_spread
     theirs_seeds theirs_seeds_spread difference low high within images holds scale source""".split()
+HEAD = ("", "ours", "", "reference", "difference", "95 %", "images", "")
 SIGN = {"above": 1, "below": -1}
 NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0}  # what a number has, as a side
 DECIMALS = 2
@@ -107,10 +108,7 @@ def text(claims: Mapping[str, Any], table: pd.DataFrame) -> str:
         said += ["", f"### {name}", "", f"{claims[name]['says'].strip()} **{verdicts[name]}**", ""]
         if claims[name].get("how"):
             said += [claims[name]["how"].strip(), ""]
-        said += markdown(
-            ["", "ours", "", "reference", "difference", "95 %", "images", ""],
-            [row(line) for line in lines.itertuples()],
-        )
+        said += markdown(HEAD, [row(line) for line in lines.itertuples()])
         said += ["", foot(lines)]
     return "\n".join(said) + "\n"
 

@@ -35,27 +35,33 @@ def explain(
     recipe: str,
     batch: int = 0,
     kinds: int = 1,
+    truth: np.ndarray | None = None,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Maps of all images, float32 (image, kind of map, *space), and a table: sample, seconds, prediction, the method's
     columns.
 
     ``prediction`` is the classifier's probability of class 1, NaN for methods without a classifier. ``images`` may be a
-    memory map. Where a run was stopped, finished batches are read back from ``state`` if it is of the same ``recipe``.
+    memory map, as may ``truth``, which only a ceiling asks for. Where a run was stopped, finished batches are read back
+    from ``state`` if it is of the same ``recipe``.
     """
     count, batch = len(samples), batch or max(1, int(setting("EVIDENCE_BATCH", BATCH)))
     maps = np.zeros((count, kinds, *images.shape[2:]), np.float32)
     table = pd.DataFrame({"sample": samples, "seconds": np.nan, "prediction": np.nan})
     done = _resume(state, recipe, maps, table)
     clock = Clock()
-    seeded = "streams" in inspect.signature(attribute).parameters
+    wanted = inspect.signature(attribute).parameters
     networks = {role: machine.place(folded(network)) for role, network in networks.items()}
     with machine.evaluation(*networks.values()), told_to_stop() as stopped:
         for part in chunks(count - done, batch, "explaining"):
             rows = slice(part.start + done, part.stop + done)
             began = time.perf_counter()
             batch_images = machine.to_device(torch.from_numpy(np.array(images[rows], np.float32)))
-            streams = {"streams": [stream(seed, "sample", int(s)) for s in samples[rows]]} if seeded else {}
-            found = attribute(batch_images, **networks, **streams, **options)
+            beside = {}
+            if "streams" in wanted:
+                beside["streams"] = [stream(seed, "sample", int(s)) for s in samples[rows]]
+            if "truth" in wanted:
+                beside["truth"] = torch.from_numpy(np.array(truth[rows], np.float32)).to(batch_images.device)
+            found = attribute(batch_images, **beside, **networks, **options)
             found, columns = found if isinstance(found, tuple) else (found, {})
             maps[rows] = found.detach().float().cpu().numpy()
             columns = {"seconds": (time.perf_counter() - began) / (rows.stop - rows.start), **columns}

@@ -127,6 +127,11 @@ class Plan:
         _, _, part = method.partition(".")
         return self.maps_of(method, dataset, seed) + (f"#{part}" if part else "")
 
+    def truth_for(self, method: str, dataset: str) -> list[str]:
+        """The truth of a dataset, for the method that asks for it."""
+        wanted = "truth" in signatures.signature("attribution", self.kind("methods", method)).positional
+        return [f"{self.results}/{dataset}/data/truth.npy"] if wanted else []
+
     def method_pattern(self) -> str:
         """A regular expression for all methods, and for ``label.map`` of those with several maps."""
         names = {label: ("", *signatures.maps(self.kind("methods", label))) for label in self.labels("methods")}

@@ -241,6 +241,7 @@ def kinds(name):
 def explained(name, images, networks, folder, seed=0):
     attribute = module("attribution", name).attribute
     settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2, "kinds": kinds(name)}
+    settings["truth"] = (images > 0.5).astype(np.uint8)
     return explaining.explain(
         attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings
     )

@@ -69,7 +69,7 @@ def test_above_compares_means_and_counts_the_images(judge):
     assert (line.scale, line.source) == ("s", "phantom")
     assert "A sentence. **holds**" in text
     assert "| High | 0.80 ± 0.07 (± 0.14) | above Low | 0.20 ± 0.07 | +0.60 | +0.60 to +0.60 | 100% | holds |" in text
-    assert "n = 4 scores a mean, 1 to 2 seeds; ± is over images, in brackets over the means of seeds; phantom" in text
+    assert "n = 4 scores a mean, 1 to 2 seeds; ± is over images, in brackets over the means of seeds; 95 %" in text
 
 
 def test_a_mean_that_few_images_carry_does_not_hold(judge):
