@@ -2,6 +2,8 @@
 
 import inspect
 
+import pandas as pd
+
 from evidence import cli, io
 
 
@@ -15,6 +17,7 @@ def main(argv: list[str] | None = None) -> None:
             "--truth": {"help": "truth.npy of the packed dataset"},
             "--index": "index.parquet of the packed dataset",
             "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, or maps.npy#NAME, one for each column"},
+            "--scores": {"nargs": "+", "default": [], "help": "HEADING=scores.parquet, one for each line and seed"},
             "--histories": {
                 "nargs": "+",
                 "default": [],
@@ -25,16 +28,13 @@ def main(argv: list[str] | None = None) -> None:
         },
     )
     args = call.files
-    histories: dict[str, list] = {}
-    for word in args.histories:
-        ((heading, path),) = cli.pairs([word]).items()
-        histories.setdefault(heading, []).append(io.load_table(path))
     given = {
         "images": lambda: io.load_array(args.images),
         "truth": lambda: io.load_truth(args.truth) if args.truth else None,
         "index": lambda: io.load_table(args.index),
         "maps": lambda: {heading: io.load_maps(path) for heading, path in cli.pairs(args.maps).items()},
-        "histories": lambda: histories,
+        "scores": lambda: tables(args.scores),
+        "histories": lambda: tables(args.histories),
     }
     wanted = inspect.signature(call.module.draw).parameters
     figure = call.module.draw(**{name: make() for name, make in given.items() if name in wanted}, **call.options)
@@ -42,6 +42,15 @@ def main(argv: list[str] | None = None) -> None:
         with io.replacing(path) as aside:
             # a fixed date: the same results give the same file
             figure.savefig(aside, metadata={"CreationDate": None} if str(path).endswith("pdf") else None)
+
+
+def tables(words: list[str]) -> dict[str, list[pd.DataFrame]]:
+    """Heading → its tables, one for each seed."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for word in words:
+        ((heading, path),) = cli.pairs([word]).items()
+        found.setdefault(heading, []).append(io.load_table(path))
+    return found
 
 
 if __name__ == "__main__":

@@ -26,7 +26,10 @@ AXES = ("dataset", "metric", "method", "at")
 RELATIONS = ("above", "below", "about")
 SECTIONS = {  # of a paper: the keys that an entry may have, and those that it must
     "tables": ({"caption", "rows", "columns", "fixed", "cell", "published", "floors", "optional"}, {"rows"}),
-    "figures": ({"caption", "kind", "dataset", "methods", "models", "options", "optional"}, {"kind", "dataset"}),
+    "figures": (
+        {"caption", "kind", "dataset", "methods", "metric", "models", "options", "optional"},
+        {"kind", "dataset"},
+    ),
     "claims": ({"says", "how", "fixed", "of", *RELATIONS, "within", "optional"}, {"says", "of"}),
 }
 CELL = {"over": "sample", "decimals": 2}

@@ -30,15 +30,24 @@ def picture(axes: Axes, image: np.ndarray, **how) -> None:
 
     Of a volume the middle slice along its last axis is shown.
     """
-    image = np.asarray(image)
-    if image.ndim == 4:
-        image = image[..., image.shape[-1] // 2]
+    image = middle(image)
     if image.ndim == 3:
         image = image[0] if image.shape[0] == 1 else np.clip((image.transpose(1, 2, 0) + 1) / 2, 0, 1)
     axes.imshow(image, **{"cmap": "gray", **how})
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def outline(axes: Axes, mask: np.ndarray) -> None:
+    """The border of a mask, (1, *space), in red."""
+    axes.contour(middle(mask)[0] > 0, [0.5], colors="#d62728", linewidths=0.7)
+
+
+def middle(image: np.ndarray) -> np.ndarray:
+    """Of a volume, (channel, *space), its middle slice along the last axis; a slice as it is."""
+    image = np.asarray(image)
+    return image[..., image.shape[-1] // 2] if image.ndim == 4 else image
 
 
 def grid(rows: int, columns: int, cell: float = 1.1):

@@ -249,20 +249,29 @@ class Plan:
         return f"{self.results}/{self.paper(paper)['figures'][figure]['dataset']}/data/{name}"
 
     def figure_files(self, paper: str, figure: str) -> dict[str, list[str]]:
-        """The maps (of the first seed) and histories (of all seeds) that a figure shows."""
+        """The maps (of the first seed), or where it has a metric their scores, and histories, of all seeds."""
         spec = self.paper(paper)["figures"][figure]
         dataset, folder = spec["dataset"], f"{self.results}/{spec['dataset']}"
+        maps = [
+            self.maps_of(label, dataset, self.seeds_of(dataset, "methods", label)[0])
+            for label in spec.get("methods", {}).values()
+        ]
         return {
-            "maps": [
-                self.maps_of(label, dataset, self.seeds_of(dataset, "methods", label)[0])
-                for label in spec.get("methods", {}).values()
-            ],
+            "maps": [] if "metric" in spec else maps,
+            "scores": [path for _, path in self._figure_scores(spec)],
             "histories": [
                 f"{folder}/models/{label}/seed{seed}/history.parquet"
                 for label in spec.get("models", {}).values()
                 for seed in self.seeds_of(dataset, "models", label)
             ],
         }
+
+    def _figure_scores(self, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Heading and file of each score that a figure shows."""
+        if "metric" not in spec:
+            return []
+        cells = [Cell(h, "", spec["dataset"], spec["metric"], label, "") for h, label in spec["methods"].items()]
+        return [(cell.row, cell.scores(self.results, seed)) for cell in cells for seed in self.cell_seeds(cell)]
 
     def figure_flags(self, paper: str, figure: str) -> str:
         """The command line of a figure, after its inputs' common part."""
@@ -271,7 +280,9 @@ class Plan:
         maps = [
             f"{heading}={self.map_given(label, spec['dataset'], self.seeds_of(spec['dataset'], 'methods', label)[0])}"
             for heading, label in spec.get("methods", {}).items()
+            if "metric" not in spec
         ]
+        scores = [f"{heading}={path}" for heading, path in self._figure_scores(spec)]
         headings = [
             heading
             for heading, label in spec.get("models", {}).items()
@@ -279,7 +290,7 @@ class Plan:
         ]
         histories = [f"{heading}={path}" for heading, path in zip(headings, files["histories"], strict=True)]
         words = [spec["kind"], *_flags(spec.get("options", {}))]
-        for flag, values in (("--maps", maps), ("--histories", histories)):
+        for flag, values in (("--maps", maps), ("--scores", scores), ("--histories", histories)):
             words += [flag, *map(shlex.quote, values)] if values else []
         return " ".join(words)
 
@@ -311,6 +322,13 @@ class Plan:
             spec = self.paper(paper)["figures"][figure]
             for label in spec.get("methods", {}).values():
                 yield spec["dataset"], "methods", label, self.seeds_of(spec["dataset"], "methods", label)[:1]
+            if "metric" in spec:
+                yield (
+                    spec["dataset"],
+                    "metrics",
+                    spec["metric"],
+                    self.seeds_of(spec["dataset"], "metrics", spec["metric"]),
+                )
             for label in spec.get("models", {}).values():
                 yield spec["dataset"], "models", label, self.seeds_of(spec["dataset"], "models", label)
 

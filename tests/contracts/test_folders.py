@@ -382,12 +382,14 @@ def test_a_figure_is_drawn(name):
     random = np.random.default_rng(3)
     index = pd.DataFrame({"explain": [False, True, True, True], "subtype": ["", "A", "B", "B"]})
     history = pd.DataFrame({"step": range(4), "name": "loss", "value": random.normal(size=4)})
+    curve = pd.DataFrame({"sample": [0, 1] * 2, "at": ["4", "4", "8", "8"], "value": random.uniform(size=4)})
     given = {
         "images": random.uniform(-1, 1, (4, 1, 8, 12)),
         "truth": random.integers(0, 2, (4, 1, 8, 12)),
         "index": index,
         "maps": {"one": random.normal(size=(3, 1, 8, 12)), "two": random.uniform(size=(3, 1, 8, 12))},
         "histories": {"a": [history, history], "b": [history]},
+        "scores": {heading: [curve, curve] for heading in ("Random", "One: E", "One: v1", "Two: E")},
     }
     figure = module("figures", name)
     drawn = figure.draw(**{key: given[key] for key in signatures.signature("figures", name).positional})

@@ -14,11 +14,13 @@ def draw(
     images,
     index: pd.DataFrame,
     maps: Mapping[str, np.ndarray],
+    truth=None,
     *,
     by: str = "subtype",
     groups: tuple[str, ...] = (),
     count: int = 3,
     healed: str = "",
+    outline: bool = False,
 ) -> Figure:
     """One row an explained image, one column a method. A map that is never negative runs from its least to its greatest
     value in viridis; a signed one is symmetric around grey where it is a cohort's, and in viridis where groups are
@@ -30,6 +32,7 @@ def draw(
         count: number of rows where no groups are asked for.
         healed: heading of a map that is taken from the image, to show in a last column what is left. Grey images only:
             a map has one channel, so of a colour image it does not say what is left.
+        outline: draw the border of the truth on the image, in red.
     """
     explained = np.flatnonzero(index["explain"])
     if groups and by not in index:
@@ -43,11 +46,14 @@ def draw(
     figure, axes = style.grid(len(rows), len(headings))
     for line, row in zip(axes, rows, strict=True):
         image = np.asarray(images[explained[row]])
-        style.picture(line[0], image, vmin=-1, vmax=1)
+        darkest = -1 if image.min() < 0 else 0
+        style.picture(line[0], image, vmin=darkest, vmax=1)
+        if outline and truth is not None and np.any(truth[explained[row]]):
+            style.outline(line[0], truth[explained[row]])
         for axis, found in zip(line[1:], maps.values(), strict=False):
             style.picture(axis, found[row], **colours(np.asarray(found[row]), signed=not groups))
         if healed:
-            style.picture(line[-1], image - np.asarray(maps[healed][row]), vmin=-1, vmax=1)
+            style.picture(line[-1], image - np.asarray(maps[healed][row]), vmin=darkest, vmax=1)
         if by in index and not groups:
             line[0].set_ylabel(str(index[by].iloc[explained[row]]), fontsize=6)
     for axis, heading in zip(axes[0], headings, strict=True):
