@@ -1,8 +1,11 @@
 """Integrated gradients (Sundararajan et al., 2017, section 3): the gradient, averaged on the way from an empty image.
 
 VA-GAN (Baumgartner et al., 2018) compares with it in Tables 1 and 2, by absolute value. Steps and baseline are those of
-its released code; an image of zeros is mid-grey, because intensities lie in [-1, 1].
+its released code; an image of zeros is mid-grey, because intensities lie in [-1, 1]. Charachon et al. (2021) compare
+with it too, on intensities in [0, 1], where zeros are black.
 """
+
+from typing import Literal
 
 import torch
 from captum.attr import IntegratedGradients
@@ -14,16 +17,17 @@ from evidence.shapes import Images, Maps, Values
 
 
 def attribute(
-    images: Images, classifier: nn.Module, *, label: int = 1, steps: int = 100
+    images: Images, classifier: nn.Module, *, label: int = 1, steps: int = 100, rule: Literal["left", "middle"] = "left"
 ) -> tuple[Maps, dict[str, Values]]:
-    """|x · mean gradient of the probability at x · k/steps, k = 0 … steps - 1|, summed over channels.
+    """|x · mean gradient of the probability on the way from zeros to x|, summed over channels.
 
     Of the probability, not of the log-odds: the ratio of the two gradients changes along the way. The column
     ``completeness`` is the sum of the signed attribution minus p(x) - p(0), zero if the integral were exact.
 
     Args:
         label: class whose evidence is sought.
-        steps: gradients in the left Riemann sum, at least 2.
+        steps: gradients on the way, at least 2. Charachon et al. (2021): 50.
+        rule: where they are taken: at the ``left`` end of each of so many parts, as released, or in its ``middle``.
     """
     if steps < 2:
         raise BadInput(f"integrated gradients need at least 2 steps, not {steps}; the released code takes 100")
@@ -32,7 +36,7 @@ def attribute(
         images,
         baselines=0.0,
         n_steps=steps,
-        method="riemann_left",
+        method=f"riemann_{rule}",
         internal_batch_size=len(images),  # one step at a time: memory as for a gradient; on a CPU more is no faster
     )
     gain = probability(images).double() - probability(torch.zeros_like(images[:1])).double()

@@ -51,6 +51,11 @@ def test_two_steps_are_the_gradients_at_nothing_and_at_half_the_image(classifier
     same(attribute(images, classifier, steps=2)[0], torch.stack(expected).abs().sum(1, keepdim=True))
 
 
+def test_in_the_middle_they_are_taken_between(classifier, images, same):
+    expected = [x * sum(slope(classifier, x * (k + 0.5) / 3, 1) for k in range(3)) / 3 for x in images]
+    same(attribute(images, classifier, steps=3, rule="middle")[0], torch.stack(expected).abs().sum(1, keepdim=True))
+
+
 def test_fewer_steps_are_refused(classifier, images):
     with pytest.raises(BadInput, match="at least 2 steps, not 1"):
         attribute(images, classifier, steps=1)
