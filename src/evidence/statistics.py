@@ -1,5 +1,7 @@
 """Small statistics that both training and metrics need. NumPy alone."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from evidence.shapes import Maps, Truth, Values
@@ -18,6 +20,13 @@ def correlation(maps: Maps, truth: Truth) -> Values:
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (a * b).sum(1) / scale
     return np.where(np.ptp(a, 1) * np.ptp(b, 1) > 0, r, np.nan)
+
+
+def strongest(maps: Maps, truth: Truth, percentiles: Iterable[float]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """For each percentile its name, the pixels where each map reaches it, and those of the truth, (image, pixel)."""
+    inside = np.asarray(truth).reshape(len(truth), -1) > 0
+    for percentile in percentiles:
+        yield f"{percentile:g}", top(maps, percentile).reshape(len(maps), -1), inside
 
 
 def top(maps: Maps, percentile: float) -> np.ndarray:

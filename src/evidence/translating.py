@@ -163,7 +163,7 @@ class Translation(training.Learner):
 
     def translated(self, images: Images, label: int) -> Images:
         with machine.autocast():
-            return self.last.translate(images, label)
+            return self.last.across(images, label)
 
     def judged(self, images: Images, label: int) -> Values:
         with machine.autocast():

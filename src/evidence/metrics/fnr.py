@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from evidence.shapes import Maps, Truth, Values
-from evidence.statistics import top
+from evidence.statistics import strongest
 
 BETTER = "lower"
 RANGE = (0.0, 1.0)
@@ -25,11 +25,9 @@ def score(
     Args:
         percentiles: of a map's pixels. Paper: 90, 95 and 98 on X-rays, 98 and 99 on brains.
     """
-    inside = np.asarray(truth).reshape(len(truth), -1) > 0
     found = {}
-    for percentile in percentiles:
-        chosen = top(maps, percentile).reshape(len(maps), -1)
+    for at, chosen, inside in strongest(maps, truth, percentiles):
         with np.errstate(invalid="ignore"):
             outside = (chosen & ~inside).sum(1) / chosen.sum(1)
-        found[f"{percentile:g}"] = np.where(inside.any(1), outside, np.nan)
+        found[at] = np.where(inside.any(1), outside, np.nan)
     return found

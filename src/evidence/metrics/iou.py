@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from evidence.shapes import Maps, Truth, Values
-from evidence.statistics import top
+from evidence.statistics import strongest
 
 BETTER = "higher"
 RANGE = (0.0, 1.0)
@@ -21,10 +21,8 @@ def score(
     Args:
         percentiles: of a map's pixels. Paper: 90, 95 and 98 on X-rays, 98 and 99 on brains.
     """
-    inside = np.asarray(truth).reshape(len(truth), -1) > 0
     found = {}
-    for percentile in percentiles:
-        chosen = top(maps, percentile).reshape(len(maps), -1)
+    for at, chosen, inside in strongest(maps, truth, percentiles):
         both, either = (chosen & inside).sum(1), (chosen | inside).sum(1)
-        found[f"{percentile:g}"] = np.where(inside.any(1), both / np.maximum(either, 1), np.nan)
+        found[at] = np.where(inside.any(1), both / np.maximum(either, 1), np.nan)
     return found

@@ -85,7 +85,7 @@ class Pair(Network):
             nn.Sequential(trunk, glorot(CONVOLUTION[spatial_dims](trunk.outputs, channels, 1))) for trunk in trunks
         )
 
-    def translate(self, images: Images, label: int) -> Images:
+    def across(self, images: Images, label: int) -> Images:
         """Images of one class, all of them, as they would look in the other."""
         return self.generators[label](images).to(images.dtype).clamp(self.low, self.high)
 
@@ -95,9 +95,9 @@ class Pair(Network):
         for label in (0, 1):
             rows = (labels == label).nonzero().flatten()
             if len(rows):
-                adversary[rows] = self.translate(images[rows], label)
+                adversary[rows] = self.across(images[rows], label)
                 if self.symmetric:
-                    start[rows] = self.translate(adversary[rows], label)
+                    start[rows] = self.across(adversary[rows], label)
         return start, adversary
 
 

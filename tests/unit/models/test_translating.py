@@ -176,7 +176,7 @@ def test_each_discriminator_sees_its_class_and_what_the_better_generators_make_o
     for (real, generated, network, c), expected in zip(seen, (0, 1), strict=True):
         assert c == expected
         assert torch.equal(real, pair[c])
-        torch.testing.assert_close(generated, network.translate(pair[1 - c], 1 - c))
+        torch.testing.assert_close(generated, network.across(pair[1 - c], 1 - c))
         assert not generated.requires_grad
 
 
