@@ -24,6 +24,8 @@ class Learner(training.Learner):
             ``convolution`` for the one of the 3D experiment (with ``widest=256``).
         steps: training steps at most. The authors set no limit and stopped by hand.
         patience: validations without improvement after which training ends; 0 for never.
+        least: what counts as an improvement for ``patience``. Where classes can be told apart for certain, the
+            cross-entropy falls for ever, by less and less.
         lr: learning rate of Adam. Released: 1e-3; in 3D 1e-4.
         batch: images in a batch, of both classes as they come.
         validate_every: steps between validations.
@@ -41,6 +43,7 @@ class Learner(training.Learner):
         head: Literal["dense", "cam", "convolution"] = "dense",
         steps: int = 10_000,
         patience: int = 20,
+        least: float = 0.0,
         lr: float = 1e-3,
         batch: int = 30,
         validate_every: int = 100,
@@ -58,8 +61,10 @@ class Learner(training.Learner):
         self.network = Classifier(size=tuple(size), channels=channels, head=head, classes=classes, **sizes)
         self.best = copy.deepcopy(self.network)
         self.register_buffer("best_loss", torch.tensor(float("inf")))
-        self.register_buffer("best_step", torch.tensor(-1))
+        self.register_buffer("counted_loss", torch.tensor(float("inf"), dtype=torch.float64))
+        self.register_buffer("counted_step", torch.tensor(-1))
         self.optimisers = {"classifier": torch.optim.Adam(self.network.parameters(), lr=lr)}
+        self.least = least
         self.steps, self.patience, self.batch, self.validate_every = steps, patience, batch, validate_every
 
     @property
@@ -90,8 +95,10 @@ class Learner(training.Learner):
         if loss < self.best_loss:
             self.best.load_state_dict(self.network.state_dict())
             self.best_loss.fill_(loss)
-            self.best_step.fill_(i)
+        if loss < self.counted_loss - self.least:
+            self.counted_loss.fill_(loss)
+            self.counted_step.fill_(i)
         return {"cross_entropy": loss, "accuracy": correct / len(samples)}
 
     def finished(self, i: int) -> bool:
-        return bool(self.patience) and i - int(self.best_step) >= self.patience * self.validate_every
+        return bool(self.patience) and i - int(self.counted_step) >= self.patience * self.validate_every

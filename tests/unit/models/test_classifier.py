@@ -66,6 +66,20 @@ def test_the_kept_network_does_not_follow_the_training(samples):
     assert not torch.equal(learner.network.head[1].weight, learner.best.head[1].weight)
 
 
+def test_gains_that_are_too_small_do_not_keep_training_alive_but_are_kept(samples, losses):
+    """Each validation is better than the last by a tenth of a thousandth."""
+    learner, count = tiny(patience=3, least=0.001), len(samples)
+    history = [1.0, 0.5, *(0.5 - 0.0001 * k for k in range(1, 15))]
+    losses(history, count)
+    ends = []
+    for i, loss in enumerate(history):
+        nn.init.constant_(learner.network.head[1].weight, i)
+        assert learner.validate(samples, i)["cross_entropy"] == pytest.approx(loss)
+        ends.append(learner.finished(i))
+    assert ends.index(True) == 4, "three validations after the last that counted"
+    assert (learner.networks["classifier"].head[1].weight == len(history) - 1).all()
+
+
 FALLING = [5.0, 4.0, 3.0, 3.5, 3.5, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5]  # until step 2, and again at step 5
 
 
