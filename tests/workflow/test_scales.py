@@ -39,9 +39,9 @@ def test_the_quick_scale_is_planned_in_three_seconds(fresh):
 def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 3 * (2 + 3) + 3 + 1, (
-        "three seeds of two classifiers and of VA-GAN as A, as D with its λ of 10, and as ours; "
-        "one of B, C and D with the paper's λ; one of ours without jitter"
+    assert planned["train"] == 2 + 3 * 3 + 3 + 2, (
+        "two classifiers; three seeds of VA-GAN as A, as D with its λ of 10, and as ours; "
+        "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter"
     )
     assert planned["claims"] == 1
     assert "--count 10000 --seed 42 --size 112" in text or "--count 10000 --size 112" in text
