@@ -167,6 +167,7 @@ def test_a_dicom_without_pixels_is_named(raw):
         pneumonia.prepare(pneumonia.fetch(raw)["000"])
 
 
+@pytest.mark.filterwarnings("ignore:End of file reached")  # pydicom says it too, and goes on
 @pytest.mark.parametrize(("size", "says"), [(0, "cannot be read as DICOM"), (900, "cannot be")])
 def test_a_torn_dicom_is_named(raw, size, says):
     file = kept(raw)
