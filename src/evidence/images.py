@@ -99,6 +99,13 @@ def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((image - low) / (high - low) * 2 - 1, -1, 1).astype(np.float32)
 
 
+def stretched(images: np.ndarray) -> np.ndarray:
+    """Each of (…, height, width) to [0, 1] by its darkest and brightest pixel; a constant one becomes 0."""
+    darkest = images.min((-2, -1), keepdims=True)
+    extent = images.max((-2, -1), keepdims=True) - darkest
+    return (images - darkest) / np.where(extent > 0, extent, 1)
+
+
 def digest(image: np.ndarray, limits: tuple[float, float]) -> str:
     """The sha256 of what ``read`` returns: equal for files with the same pixels, however they were compressed."""
     head = f"{image.shape} {tuple(map(float, limits))}".encode()

@@ -16,20 +16,7 @@ from evidence.errors import BadInput, near
 PACKAGE = Path(__file__).parent
 
 # What scripts hand over by name; every other positional parameter is a network, by its role.
-DATA = {
-    "files",
-    "folder",
-    "raw",
-    "shape",
-    "images",
-    "labels",
-    "truth",
-    "index",
-    "maps",
-    "streams",
-    "histories",
-    "scores",
-}
+DATA = set("files folder raw shape images labels truth index maps streams histories scores".split())
 
 # What reads a value of a plain annotation; YAML takes 5e-4 for a word, so words of numbers are numbers.
 READERS = {"int": lambda value: int(str(value)), "float": float, "bool": bool}

@@ -320,15 +320,12 @@ class Plan:
             yield cell.dataset, "metrics", cell.metric, seeds
         for figure in self.figures(paper):
             spec = self.paper(paper)["figures"][figure]
+            dataset = spec["dataset"]
             for label in spec.get("methods", {}).values():
-                yield spec["dataset"], "methods", label, self.seeds_of(spec["dataset"], "methods", label)[:1]
+                seeds = self.seeds_of(dataset, "methods", label)
+                yield dataset, "methods", label, seeds if "metric" in spec else seeds[:1]
             if "metric" in spec:
-                yield (
-                    spec["dataset"],
-                    "metrics",
-                    spec["metric"],
-                    self.seeds_of(spec["dataset"], "metrics", spec["metric"]),
-                )
+                yield dataset, "metrics", spec["metric"], self.seeds_of(dataset, "metrics", spec["metric"])
             for label in spec.get("models", {}).values():
                 yield spec["dataset"], "models", label, self.seeds_of(spec["dataset"], "models", label)
 

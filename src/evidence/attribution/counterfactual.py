@@ -47,13 +47,13 @@ def attribute(
         raise BadInput(
             f"a {type(generator).__name__} makes no adversaries; train cyce, syce or sagen for the generator"
         )
-    slope = probability_of(classifier)
+    probability = LogOdds(classifier, 1).probability
     with torch.no_grad():
-        before = LogOdds(classifier, 1).probability(images)
+        before = probability(images)
         start, adversary = generator.path(images, (before >= 0.5).long())
+        first, last = probability(start), probability(adversary)
     change = adversary - start
-    mean, mean_size = sweep(slope, start, change, steps)
-    first, last = slope(start)[0], slope(adversary)[0]
+    mean, mean_size = sweep(probability_of(classifier), start, change, steps)
     gain = (change * mean).double().flatten(1).sum(1)
     columns = {
         "before": before,

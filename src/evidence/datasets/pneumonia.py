@@ -29,13 +29,13 @@ from scipy.ndimage import gaussian_filter
 from evidence import images
 from evidence.datasets import Part
 from evidence.errors import BadInput
-from evidence.io import Units, load_json, load_table, replacing, save_table
+from evidence.io import Units, load_table, replacing, save_table
 from evidence.seeds import rng, stream
+from evidence.splits import published
 
 FOLDER = "stage_2_train_images"
 BOXES, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 SPLIT, PATIENTS = "split_pneumonia_detection.json", "rsna_nih_mapping.csv"
-SPLITS = {"train_indexes": "train", "val_indexes": "validation", "test_indexes": "test"}
 LABELS = {"Normal": 0, "Lung Opacity": 1}
 TEN = [*["Normal"] * 5, *["Lung Opacity"] * 3, *["No Lung Opacity / Not Normal"] * 2]
 TOGETHER = 500  # images in a unit, so that the tables are not read for each
@@ -62,7 +62,7 @@ def fetch(raw: Path) -> Units:
         raise BadInput(f"{raw / FOLDER} holds no DICOM or PNG of the classes {' and '.join(LABELS)}")
     tables = [raw / name for name in (BOXES, CLASSES, SPLIT, PATIENTS) if (raw / name).is_file()]
     if raw / SPLIT in tables:
-        _published(raw / SPLIT)  # one message now, not one for each unit
+        published(raw / SPLIT, "image")  # one message now, not one for each unit
     parts = [files[start : start + TOGETHER] for start in range(0, len(files), TOGETHER)]
     return {f"{number:03d}": [*part, *tables] for number, part in enumerate(parts)}
 
@@ -163,7 +163,7 @@ def prepare(files: list[Path], *, size: int = 224) -> Part:
     """
     tables = {file.name: file for file in files if file.suffix in (".csv", ".json")}
     classes, boxes = _classes(tables[CLASSES]), _boxes(tables[BOXES])
-    splits = _published(tables[SPLIT]) if SPLIT in tables else {}
+    splits = published(tables[SPLIT], "image") if SPLIT in tables else {}
     people = _patients(tables[PATIENTS]) if PATIENTS in tables else {}
     made, masks, rows = [], [], []
     for file in (file for file in files if file.name not in tables):
@@ -172,9 +172,7 @@ def prepare(files: list[Path], *, size: int = 224) -> Part:
         label = LABELS[classes[name]]
         if label and name not in boxes:
             raise BadInput(f"{tables[BOXES]}: {name} is of class Lung Opacity and has no box; get the table again")
-        small = images.resize(pixels, size)
-        extent = small.max() - small.min()
-        made.append((small - small.min()) / (extent if extent > 0 else 1))
+        made.append(images.stretched(images.resize(pixels, size)))
         masks.append(_mask(boxes.get(name, []) if label else [], pixels.shape[1:], size, file))
         row = {"subject": people.get(name, name), "name": name, "label": label, "has_truth": bool(label), "view": view}
         if splits:
@@ -245,16 +243,3 @@ def _columns(table: pd.DataFrame, file: Path, *names: str) -> pd.DataFrame:
     if missing := [name for name in names if name not in table]:
         raise BadInput(f"{file} lacks the columns {', '.join(missing)}; it has {', '.join(table.columns)}")
     return table
-
-
-def _published(file: Path) -> dict[str, str]:
-    """Image → split; an image in two of them is an error."""
-    splits: dict[str, str] = {}
-    content = load_json(file)
-    for key, split in SPLITS.items():
-        if key not in content:
-            raise BadInput(f"{file} lacks {key!r}; is it the published split?")
-        for name, _ in content[key]:
-            if splits.setdefault(name, split) != split:
-                raise BadInput(f"{file}: the image {name} is in two splits, {splits[name]} and {split}")
-    return splits

@@ -21,14 +21,15 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from evidence import volumes
 from evidence.datasets import Part
 from evidence.errors import BadInput
-from evidence.io import Units, load_json, replacing, save_json
+from evidence.images import stretched
+from evidence.io import Units, replacing, save_json
 from evidence.seeds import rng
+from evidence.splits import published
 
 CHANNELS = ("FLAIR", "T1w", "T1gd", "T2w")
 LABELS = ("background", "edema", "non-enhancing tumor", "enhancing tumour")
 BRATS = {1: 2, 2: 1, 4: 3}  # label of BraTS → label of the Decathlon
 SPLIT = "split_brain_tumor_classifier_training.json"
-SPLITS = {"train_indexes": "train", "val_indexes": "validation", "test_indexes": "test"}
 
 
 def fetch(raw: Path) -> Units:
@@ -62,7 +63,7 @@ def _decathlon(root: Path) -> Units:
             raise BadInput(f"{image} has no {label}; unpack the archive again")
         units[image.name.removesuffix(".nii.gz")] = [image, label, *split]
     if split:
-        _published(split[0])  # one message now, not one for each patient
+        published(split[0], "patient")  # one message now, not one for each patient
     return units
 
 
@@ -200,9 +201,7 @@ def prepare(
         raise BadInput(f"{image_file}: channel {channel} is empty; remove the patient, then: --forcerun fetch")
     kept = slice(heads[0], heads[-1] + 1)
     image, mask = image[kept], mask[kept]
-    darkest = image.min((1, 2), keepdims=True)
-    extent = image.max((1, 2), keepdims=True) - darkest
-    image = (image - darkest) / np.where(extent > 0, extent, 1)
+    image = stretched(image)
     subject = image_file.name.removesuffix(".nii.gz").removesuffix("_t1ce")
     positive = mask.sum((1, 2)) >= least
     index = pd.DataFrame(
@@ -239,21 +238,8 @@ def _labels(label: np.ndarray, file: Path) -> np.ndarray:
     return np.vectorize({0: 0, **BRATS}.get)(label) if brats else label
 
 
-def _published(file: Path) -> dict[str, str]:
-    """Patient → split; a patient in two of them is an error."""
-    splits: dict[str, str] = {}
-    content = load_json(file)
-    for key, split in SPLITS.items():
-        if key not in content:
-            raise BadInput(f"{file} lacks {key!r}; is it the published split of the classifier?")
-        for patient in {patient for patient, _ in content[key]}:
-            if splits.setdefault(patient, split) != split:
-                raise BadInput(f"{file}: the patient {patient} is in two splits, {splits[patient]} and {split}")
-    return splits
-
-
 def _split_of(subject: str, file: Path) -> str:
-    splits = _published(file)
+    splits = published(file, "patient")
     if subject not in splits:
         raise BadInput(f"{file} does not name the patient {subject}; remove the file to draw a split by patient")
     return splits[subject]

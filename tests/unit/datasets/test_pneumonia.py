@@ -14,6 +14,7 @@ from PIL import Image
 from evidence import images
 from evidence.datasets import pneumonia
 from evidence.errors import BadInput
+from evidence.splits import KEYS, published
 
 NATIVE, COUNT = 64, 20
 
@@ -129,7 +130,7 @@ def test_many_images_go_in_units_with_the_tables(phantom, monkeypatch):
 def test_the_published_split_and_the_patients_of_the_nih_are_kept(raw):
     names = [file.stem for file in dicoms(raw)]
     parts = (names[:12], names[12:16], names[16:])
-    content = {key: [[name, 0] for name in part] for key, part in zip(pneumonia.SPLITS, parts, strict=True)}
+    content = {key: [[name, 0] for name in part] for key, part in zip(KEYS, parts, strict=True)}
     (raw / pneumonia.SPLIT).write_text(json.dumps(content))
     mapping = pd.DataFrame({"nih_image": [f"{i // 2:08d}_{i:03d}.png" for i in range(COUNT)], "patientId": names})
     mapping.to_csv(raw / pneumonia.PATIENTS, index=False)
@@ -210,7 +211,7 @@ def test_a_missing_label_and_an_unknown_class_are_refused(raw):
 
 
 def test_an_image_in_two_splits_is_refused(raw):
-    (raw / pneumonia.SPLIT).write_text(json.dumps({key: [["a", 0]] for key in pneumonia.SPLITS}))
+    (raw / pneumonia.SPLIT).write_text(json.dumps({key: [["a", 0]] for key in KEYS}))
     with pytest.raises(BadInput, match="the image a is in two splits, train and validation"):
         pneumonia.fetch(raw)
 
@@ -249,6 +250,6 @@ def test_a_real_dicom_is_read(real_data):
 
 
 def test_the_published_split_has_the_published_counts(real_data):
-    splits = pneumonia._published(real_data / "charachon2021_splits" / pneumonia.SPLIT)
+    splits = published(real_data / "charachon2021_splits" / pneumonia.SPLIT, "image")
     counts = {split: sum(found == split for found in splits.values()) for split in ("train", "validation", "test")}
     assert counts == {"train": 11_917, "validation": 1_495, "test": 1_451}

@@ -11,6 +11,7 @@ import pytest
 from evidence import io, volumes
 from evidence.datasets import tumour
 from evidence.errors import BadInput
+from evidence.splits import published
 
 NATIVE = (60, 60, 39)
 SMALL = {"size": 56, "slices": 36, "least": 2}
@@ -199,7 +200,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_the_published_split_has_the_published_counts(real_data):
-    splits = tumour._published(real_data / "charachon2021_splits" / tumour.SPLIT)
+    splits = published(real_data / "charachon2021_splits" / tumour.SPLIT, "patient")
     counts = {split: sum(found == split for found in splits.values()) for split in ("train", "validation", "test")}
     assert counts == {"train": 363, "validation": 48, "test": 73}
 
