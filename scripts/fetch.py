@@ -1,9 +1,9 @@
-"""Find the raw files of a dataset on this machine, check them, and write their manifest."""
+"""Find the raw files of a dataset on this machine, or download them; check them, and write their manifest."""
 
 import os
 from pathlib import Path
 
-from evidence import cli, io, raw
+from evidence import cli, downloads, io, raw
 from evidence.errors import BadInput
 
 
@@ -15,16 +15,23 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         flags={
             "--label": {"default": "", "help": "what the configuration calls the dataset (default: NAME)"},
-            "--raw": {"default": "", "help": "folder of the raw files (default: the variable EVIDENCE_RAW_<LABEL>)"},
+            "--raw": {
+                "default": "",
+                "help": "folder of the raw files (default: the variable EVIDENCE_RAW_<LABEL>, then data/<label>, which is "
+                "downloaded where that is possible)",
+            },
             "--manifest": "where the manifest goes (CSV): unit, path, sha256, bytes; a link 'raw' is made beside it",
         },
     )
     label = call.files.label or call.name
     variable = raw.variable(label)
     given = call.files.raw or os.environ.get(variable, "")
+    folder, manifest = Path(given or f"data/{label}").expanduser().resolve(), Path(call.files.manifest)
     if not given:
-        raise BadInput(f"where are the raw files of {label}? Set {variable} to their folder, or give --raw")
-    folder, manifest = Path(given).expanduser().resolve(), Path(call.files.manifest)
+        if not (remote := getattr(call.module, "DOWNLOADS", ())):
+            origin = getattr(call.module, "BY_HAND", "")
+            raise BadInput(f"where are the raw files of {label}? Set {variable} to their folder, or give --raw{origin}")
+        downloads.obtain(remote, folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}, named by {variable} or --raw for the dataset {label}, is not a folder")
     units = call.module.fetch(folder, **call.options)

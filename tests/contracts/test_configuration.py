@@ -79,7 +79,7 @@ def test_the_environments_are_those_of_the_pins(root):
 LAYERS = [
     {"errors", "seeds", "shapes", "networks", "sources", "penalty", "plateau"},
     {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images", "splits", "volumes"},
-    {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores"},
+    {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores", "downloads"},
     {"training", "explaining", "perturbing", "translating", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts"},

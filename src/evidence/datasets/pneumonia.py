@@ -9,8 +9,7 @@ patientId) tells who is who, no patient is in two splits.
 Patients with an opacity were often X-rayed lying (view AP), healthy ones standing (PA): the view alone has an AUC of
 about 0.81. The column ``view`` has it.
 
-Source: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data, stage 2, about 3.9 GB; needs an account and a
-yes to its rules. RSNA's own release has other names and other classes. Licence as stated: non-commercial research and
+Source: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data, stage 2, about 3.9 GB; needs an account. RSNA's own release has other names and other classes. Licence as stated: non-commercial research and
 education. Reference: Shih et al., 2019, https://doi.org/10.1148/ryai.2019180041.
 """
 
@@ -38,6 +37,10 @@ BOXES, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 SPLIT, PATIENTS = "split_pneumonia_detection.json", "rsna_nih_mapping.csv"
 LABELS = {"Normal": 0, "Lung Opacity": 1}
 TEN = [*["Normal"] * 5, *["Lung Opacity"] * 3, *["No Lung Opacity / Not Normal"] * 2]
+BY_HAND = (
+    ". To get them: download stage 2 of https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data (it needs an "
+    "account and a yes to the rules), unpack it, and put the authors' split_pneumonia_detection.json beside it"
+)
 TOGETHER = 500  # images in a unit, so that the tables are not read for each
 
 
@@ -49,10 +52,7 @@ def fetch(raw: Path) -> Units:
     """
     for name in (FOLDER, BOXES, CLASSES):
         if not (raw / name).exists():
-            raise BadInput(
-                f"{raw} lacks {name}; download stage 2 of the challenge (it needs a Kaggle account and a yes to its "
-                "rules), unpack it, and point the dataset at its folder"
-            )
+            raise BadInput(f"{raw} lacks {name}{BY_HAND}")
     classes = _classes(raw / CLASSES)
     found = {file.stem: file for file in sorted((raw / FOLDER).iterdir()) if file.suffix in (".dcm", ".png")}
     files = [file for name, file in found.items() if classes.get(name) in LABELS]

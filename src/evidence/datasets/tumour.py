@@ -7,8 +7,8 @@ of class 1 where ten pixels and more are tumour; oedema is none. The authors' RE
 A folder of BraTS patients (``X/X_t1ce.nii.gz`` and ``X/X_seg.nii.gz``) is taken too: its labels 1 and 4 are tumour.
 The published split (``split_brain_tumor_classifier_training.json`` beside ``imagesTr``) is kept where it is there.
 
-Source: https://msd-for-monai.s3-us-west-2.amazonaws.com/Task01_BrainTumour.tar, 7,608,266,240 bytes, md5
-240a19d752f0d9e9101544901065d872. Licence: CC BY-SA 4.0. Reference: http://medicaldecathlon.com.
+Source: MONAI's copy of the archive, and the split from the authors' repository (``DOWNLOADS``). Licence: CC BY-SA 4.0;
+the split has none. Reference: http://medicaldecathlon.com.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from evidence import volumes
 from evidence.datasets import Part
+from evidence.downloads import Download
 from evidence.errors import BadInput
 from evidence.images import stretched
 from evidence.io import Units, replacing, save_json
@@ -30,16 +31,33 @@ CHANNELS = ("FLAIR", "T1w", "T1gd", "T2w")
 LABELS = ("background", "edema", "non-enhancing tumor", "enhancing tumour")
 BRATS = {1: 2, 2: 1, 4: 3}  # label of BraTS → label of the Decathlon
 SPLIT = "split_brain_tumor_classifier_training.json"
+TASK = "Task01_BrainTumour"
+AUTHORS = "https://raw.githubusercontent.com/martinCharachon/cGANsExplainer/f7f26011ed3f2fec9e82696552c150e9bf292116"
+DOWNLOADS = (
+    Download(
+        f"https://msd-for-monai.s3-us-west-2.amazonaws.com/{TASK}.tar",
+        7_608_266_240,
+        "md5:240a19d752f0d9e9101544901065d872",
+        TASK,
+    ),
+    Download(
+        f"{AUTHORS}/BrainTumorLoc/split/{SPLIT}",
+        2_574_000,
+        "sha256:d8ab5b8489358b5d249e2f6c6940b8ba50059b18cf97753fc4e3a03c5a7b79cb",
+        f"{TASK}/{SPLIT}",
+    ),
+)
 
 
 def fetch(raw: Path) -> Units:
     """The patients below ``raw``, a Decathlon task or a folder of BraTS patients; a patient is a unit.
 
     Args:
-        raw: the folder that holds imagesTr/ and labelsTr/, or a folder for each BraTS patient.
+        raw: the folder that holds imagesTr/ and labelsTr/, or Task01_BrainTumour, or a folder for each BraTS patient.
     """
-    if (raw / "imagesTr").is_dir():
-        return _decathlon(raw)
+    for root in (raw, raw / TASK):
+        if (root / "imagesTr").is_dir():
+            return _decathlon(root)
     units = {}
     for image in sorted(raw.glob("*/*_t1ce.nii.gz")):
         label = image.with_name(image.name.replace("_t1ce", "_seg"))

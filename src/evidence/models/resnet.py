@@ -30,6 +30,7 @@ class Learner(training.Learner):
         width: channels of the stem.
         hidden: units of the layer in front of the last.
         dropout: share of features that training leaves out in front of that.
+        stride: of the stem. Paper: 2; at 64×64 the last stage would then have four places, with 1 it has sixteen.
         pretrained: start from ImageNet weights, a safetensors file under torchvision's names where the environment
             variable EVIDENCE_RESNET50 points. Paper: so.
         lr: learning rate of Adam; it falls to 0.3 of it after ``patience`` validations without a better loss, and
@@ -53,6 +54,7 @@ class Learner(training.Learner):
         width: int = 64,
         hidden: int = 128,
         dropout: float = 0.3,
+        stride: int = 2,
         pretrained: bool = False,
         lr: float = 1e-4,
         batch: int = 32,
@@ -69,7 +71,7 @@ class Learner(training.Learner):
             raise BadInput(f"layers: a residual network has four stages, not {len(layers)}; ResNet-50 is [3, 4, 6, 3]")
         super().__init__()
         channels, *size = shape
-        sizes = {"layers": tuple(layers), "width": width, "hidden": hidden, "dropout": dropout}
+        sizes = {"layers": tuple(layers), "width": width, "hidden": hidden, "dropout": dropout, "stride": stride}
         self.network = ResNet(channels=channels, spatial_dims=len(size), **sizes)
         if pretrained:
             adopt(self.network)

@@ -12,11 +12,12 @@ MODE = {2: "bilinear", 3: "trilinear"}
 
 
 class MaskGenerator(Network):
-    """Masks in [0, 1], 1 where the class is, from features at a half, a quarter, … of the image's size.
+    """Masks in [0, 1], 1 where the class is, from features of which each has half the size of the one before.
 
     Each stage doubles the size by a normalised convolution and a shuffle of its channels, joins the features of that
     size and mixes both in a bottleneck. An embedding of the class gates the coarsest features. The last stage makes two
-    channels a and b, the mask is |a| / (|a| + |b|) at half the image's size, enlarged linearly.
+    channels a and b, the mask is |a| / (|a| + |b|), enlarged linearly where the finest features have half the image's
+    size.
 
     Args:
         features: channels of the features, the finest first.
@@ -43,7 +44,9 @@ class MaskGenerator(Network):
             x = stage(x, skip)
         a, b = self.last(x).float().abs().split(1, dim=1)
         mask = a / (a + b + 1e-8)
-        return cut(interpolate(mask, scale_factor=2.0, mode=MODE[len(space)], align_corners=False), space)
+        if mask.shape[2:] != space:
+            mask = interpolate(mask, scale_factor=2.0, mode=MODE[len(space)], align_corners=False)
+        return cut(mask, space)
 
 
 class Stage(nn.Module):

@@ -21,6 +21,7 @@ class ResNet(Network):
         width: channels of the stem; a stage has 4, 8, 16, 32 times as many.
         hidden: units of the hidden layer.
         dropout: share of features that training leaves out in front of it.
+        stride: of the stem. With 1 each stage sees twice as finely: for small images.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ResNet(Network):
         width: int = 64,
         hidden: int = 128,
         dropout: float = 0.3,
+        stride: int = 2,
         spatial_dims: int = 2,
     ):
         super().__init__()
@@ -41,7 +43,7 @@ class ResNet(Network):
             spatial_dims=spatial_dims,
             n_input_channels=channels,
             conv1_t_size=7,
-            conv1_t_stride=2,
+            conv1_t_stride=stride,
             feed_forward=False,
             bias_downsample=False,
         )
@@ -55,7 +57,7 @@ class ResNet(Network):
         return torch.cat([torch.zeros_like(z), z], 1)
 
     def pyramid(self, images: Images) -> list[torch.Tensor]:
-        """Features at a half, a quarter, … of the image's size: of the stem and of the four stages."""
+        """Features of the stem, at the image's size over its stride, and of the four stages, each of half the size."""
         body = self.body
         found = [body.act(body.bn1(body.conv1(images)))]
         x = body.maxpool(found[0])

@@ -151,7 +151,7 @@ def test_the_published_split_and_the_patients_of_the_nih_are_kept(raw):
 @pytest.mark.parametrize("name", [pneumonia.FOLDER, pneumonia.BOXES, pneumonia.CLASSES])
 def test_what_is_missing_is_named_with_what_to_do(raw, name):
     shutil.rmtree(raw / name) if name == pneumonia.FOLDER else (raw / name).unlink()
-    with pytest.raises(BadInput, match=f"lacks {re.escape(name)}; download stage 2 of the challenge.*account"):
+    with pytest.raises(BadInput, match=f"lacks {re.escape(name)}. To get them: download stage 2 of .*account"):
         pneumonia.fetch(raw)
 
 
