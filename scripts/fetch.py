@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
             "--label": {"default": "", "help": "what the configuration calls the dataset (default: NAME)"},
             "--raw": {
                 "default": "",
-                "help": "folder of the raw files (default: the variable EVIDENCE_RAW_<LABEL>, then data/<label>, which is "
+                "help": "folder of the raw files (default: the variable EVIDENCE_RAW_<LABEL>, then data/<label>, "
                 "downloaded where that is possible)",
             },
             "--manifest": "where the manifest goes (CSV): unit, path, sha256, bytes; a link 'raw' is made beside it",

@@ -9,8 +9,9 @@ patientId) tells who is who, no patient is in two splits.
 Patients with an opacity were often X-rayed lying (view AP), healthy ones standing (PA): the view alone has an AUC of
 about 0.81. The column ``view`` has it.
 
-Source: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data, stage 2, about 3.9 GB; needs an account. RSNA's own release has other names and other classes. Licence as stated: non-commercial research and
-education. Reference: Shih et al., 2019, https://doi.org/10.1148/ryai.2019180041.
+Source: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge/data, stage 2, about 3.9 GB; needs an account.
+RSNA's own release has other names and other classes. Licence as stated: non-commercial research and education.
+Reference: Shih et al., 2019, https://doi.org/10.1148/ryai.2019180041.
 """
 
 import io as memory
