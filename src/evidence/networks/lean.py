@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from evidence.networks.blocks import NORMALISATION, UPCONVOLUTION
+from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION
 
 TRANSPOSED = {2: nn.functional.conv_transpose2d, 3: nn.functional.conv_transpose3d}
+NORMALISE, ENLARGE = tuple(NORMALISATION.values()), tuple(UPCONVOLUTION.values())
+CONVOLVE = (*CONVOLUTION.values(), *ENLARGE)
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 LARGEST = {2: nn.functional.max_pool2d_with_indices, 3: nn.functional.max_pool3d_with_indices}
 
@@ -100,16 +102,17 @@ def transposed(layer: nn.Module, images: Tensor) -> Tensor:
 def folded(network: nn.Module) -> nn.Module:
     """A copy for evaluation, its batch normalisations worked into the layers before them: the same function, faster.
 
-    Which layer stands before one is known in a sequence, and where they are called conv1 and bn1, as in a ResNet.
+    Which layer stands before one is known in a sequence, and where they are called conv1 and bn1, as in a ResNet. A
+    normalisation of something else stays.
     """
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
         for first, second in _neighbours(module):
             before, layer = getattr(module, first), getattr(module, second)
-            if isinstance(layer, nn.BatchNorm1d):
+            if isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
                 before = fuse_linear_bn_eval(before, layer)
-            elif isinstance(layer, tuple(NORMALISATION.values())):
-                before = fuse_conv_bn_eval(before, layer, transpose=isinstance(before, tuple(UPCONVOLUTION.values())))
+            elif isinstance(layer, NORMALISE) and isinstance(before, CONVOLVE):
+                before = fuse_conv_bn_eval(before, layer, transpose=isinstance(before, ENLARGE))
             else:
                 continue
             setattr(module, first, before)

@@ -109,6 +109,13 @@ def test_folding_leaves_the_function_and_no_normalisation(dims, kind):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_a_normalisation_of_something_else_stays():
+    network = nn.Sequential(nn.ReLU(), nn.BatchNorm2d(1), nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 2))
+    images = numbers(3, 1, 3, 4)
+    network.double()(images)
+    torch.testing.assert_close(folded(network)(images), network.eval()(images))
+
+
 @pytest.mark.parametrize(
     ("size", "pooled"),
     [((8, 12), (4, 6)), ((7, 8), (4, 4)), ((1, 3), (1, 2)), ((8, 10, 12), (4, 5, 6)), ((7, 8, 9), (4, 4, 5))],
