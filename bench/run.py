@@ -1,4 +1,4 @@
-"""Measure what an update of VA-GAN and a map cost here: beside textbook code, beside captum, beside the machine's roof.
+"""Measure what an update of VA-GAN and a map cost here: beside textbook code, captum, Quantus, and the machine's roof.
 
 Each case is a process of its own. All are asked in turn, round after round, so that a machine that others use too, or
 whose clock drifts, treats them alike; tables hold medians over the rounds.
@@ -18,7 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # bench/ is not installed
 
-from bench import workers
+from bench import paths, workers
+from bench.paths import Ways
 from bench.workers import Case, Maps, tuned, untuned, working
 from evidence import cli, io, machine, signatures
 from evidence.errors import BadInput, near
@@ -42,13 +43,15 @@ PAPER = {
     "steps2d": Pair((112, 112), batch=32, width=16, apart=True),
     "steps3d": Pair((128, 160, 112), batch=2, width=16, apart=True),
     "attribution": Maps((112, 112), width=32, hidden=512, batch=BATCH, few=10, steps=100, iterations=50),
+    "paths": Ways((224, 224), layers=(3, 4, 6, 3), width=64, steps=50, explained=2, region=8, regions=100, scored=8),
 }
 QUICK = {
     "steps2d": Pair((16, 32), batch=2, width=2, apart=False),
     "steps3d": Pair((48, 16, 32), batch=2, width=2, apart=False),
     "attribution": Maps((16, 32), width=2, hidden=8, batch=2, few=2, steps=4, iterations=2),
+    "paths": Ways((32, 32), layers=(1, 1, 1, 1), width=2, steps=4, explained=2, region=8, regions=3, scored=2),
 }
-ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3}
+ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3}
 METHODS = {  # as Table 1 calls them
     "gradient": "Gradient",
     "guided_backprop": "Guided backpropagation",
@@ -84,8 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     sections: list[str] = []
     for part in (part for part in PAPER if part in parts):
         rounds = args.rounds or (1 if args.quick else ROUNDS[part])
-        measure = attribution if part == "attribution" else updates
-        for section in measure((QUICK if args.quick else PAPER)[part], rounds):
+        for section in MEASURES.get(part, updates)((QUICK if args.quick else PAPER)[part], rounds):
             sections.append(section)
             text = "\n\n".join([*head(others, args.quick), *sections]) + "\n"
             io.save_text(path, text)  # after each section: what is measured is not lost when a later one is
@@ -222,6 +224,36 @@ def attribution(maps: Maps, rounds: int) -> Iterator[str]:
         "on the same classifier made of torch's own layers in torch's own layout, with the `internal_batch_size`\n"
         "that is best here."
     )
+
+
+def sweeps(ways: Ways, rounds: int) -> Iterator[str]:
+    """Seconds an image: all maps of a way beside captum's integrated gradients, AOPC beside Quantus'."""
+    yield f"## Ways and replacements: images of {'×'.join(map(str, ways.size))}, residual network of width {ways.width}"
+    cases = {
+        "ours": Case(paths.ours, {"ways": ways}, tuned()),
+        "captum": Case(paths.captums, {"ways": ways}, untuned()),
+        "Quantus": Case(paths.quantus, {"ways": ways}, untuned()),
+    }
+    answers, _ = in_turn("ways", cases, rounds)
+    rows = []
+    for call, peer, title in (
+        ("path", "captum", f"Four maps and the completeness error, {ways.steps} gradients"),
+        ("aopc", "Quantus", f"AOPC, {ways.regions} regions"),
+    ):
+        mine, theirs = answers["ours", call], answers[peer, call]
+        share = median(own / other for own, other in zip(mine, theirs, strict=True))
+        rows.append((title, digits(median(mine)), peer, digits(median(theirs)), f"{share:.2f}"))
+    yield "\n".join(markdown(("", "seconds an image", "peer", "its seconds", "ours ÷ peer"), rows))
+    yield (
+        f"{rounds} round{'s' * (rounds > 1)}, each of which asks all in turn; ratios are medians of the rounds' own.\n"
+        f"A ResNet with {' + '.join(map(str, ways.layers))} blocks, random weights and running statistics that fit the\n"
+        "images; all in float32. Captum's IntegratedGradients by the middle rule goes the same way for one map, the image\n"
+        "mirrored standing for an adversary, at the best `internal_batch_size` of five. Quantus' RegionPerturbation\n"
+        "replaces the same regions by the same pixels at the best `batch_size` of four; both evaluate every region."
+    )
+
+
+MEASURES = {"attribution": attribution, "paths": sweeps}
 
 
 # --- the document -----------------------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def _once(call: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def _seconds(call: Callable[[], Any]) -> float:
+def seconds(call: Callable[[], Any]) -> float:
     """The same, the mean of several calls where one is short."""
     taken = [_once(call)]
     while sum(taken) < LEAST:
@@ -167,18 +167,18 @@ def _rested(call: Callable[[], Any]) -> float:
     """The same for a call that has been made twice before; afterwards its memory goes to those whose turn is next."""
     call()
     call()
-    seconds = _seconds(call)
+    taken = seconds(call)
     torch.cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):  # another C library keeps less in the first place
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    return seconds
+    return taken
 
 
-def _noise(count: int, size: tuple[int, ...], seed: int = 0) -> Tensor:
+def noise(count: int, size: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.rand(count, 1, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def _as_textbook() -> torch.device:
+def as_textbook() -> torch.device:
     """Threads and device as asked for, and all else as torch has it."""
     if threads := os.environ.get("EVIDENCE_THREADS"):
         torch.set_num_threads(int(threads))
@@ -214,12 +214,12 @@ def arithmetics() -> list[str]:
 
 def textbook_updates(size: tuple[int, ...], batch: int, width: int, names: Sequence[str]) -> Calls:
     """The textbook's updates of the networks that are named, in torch's default layout and settings."""
-    device = _as_textbook()
+    device = as_textbook()
     learner = Learner((1, *size), width=width, norm=PENALTY)
     critic = textbook.like(textbook.Critic(len(size), width), learner.critic)
     generator = textbook.like(textbook.UNet(len(size), width), learner.generator)
     trainer = textbook.Trainer(critic.to(device), generator.to(device))
-    pair = _noise(batch, size, 1).to(device), _noise(batch, size, 2).to(device)
+    pair = noise(batch, size, 1).to(device), noise(batch, size, 2).to(device)
     return {name: partial(_rested, partial(trainer.update, name, *pair)) for name in names}
 
 
@@ -228,7 +228,7 @@ def our_updates(size: tuple[int, ...], batch: int, width: int, names: Sequence[s
     machine.prepare()
     learner = Learner((1, *size), width=width, norm=PENALTY)
     machine.place(learner)
-    pair = machine.to_device(_noise(batch, size, 1)), machine.to_device(_noise(batch, size, 2))
+    pair = machine.to_device(noise(batch, size, 1)), machine.to_device(noise(batch, size, 2))
 
     def call(name: str) -> None:
         with machine.training((1, *size)):
@@ -301,7 +301,7 @@ class Maps:
         return self.few if slow else self.batch
 
     def images(self, method: str) -> Tensor:
-        return _noise(self.count(method), self.size)
+        return noise(self.count(method), self.size)
 
 
 def calibrated(network: nn.Module, images: Tensor) -> nn.Module:
@@ -317,7 +317,7 @@ def calibrated(network: nn.Module, images: Tensor) -> nn.Module:
 def _classifier(maps: Maps, head: str) -> Classifier:
     torch.manual_seed(0)
     network = Classifier(size=maps.size, head=head, width=maps.width, hidden=maps.hidden)
-    return calibrated(network, _noise(8, maps.size))
+    return calibrated(network, noise(8, maps.size))
 
 
 def our_maps(maps: Maps) -> Calls:
@@ -339,7 +339,7 @@ def our_maps(maps: Maps) -> Calls:
         "integrated_gradients": (integrated_gradients, dense, {"steps": maps.steps}),
         "cam": (cam, {"classifier": _classifier(maps, "cam")}, {}),
         "additive_perturbation": (additive_perturbation, dense, {"iterations": maps.iterations}),
-        "vagan": (vagan, {"generator": calibrated(generator, _noise(8, maps.size))}, {}),
+        "vagan": (vagan, {"generator": calibrated(generator, noise(8, maps.size))}, {}),
     }
 
     def call(method: str) -> float:
@@ -366,7 +366,7 @@ def captum_maps(maps: Maps) -> Calls:
     """Seconds a map of captum's methods, called plainly on the textbook's classifier, for the logit of class 1."""
     import captum.attr
 
-    device = _as_textbook()
+    device = as_textbook()
     network = textbook.like(textbook.classifier(maps.size, maps.width, maps.hidden), _classifier(maps, "dense"))
     network.eval().to(device)
 
@@ -375,7 +375,7 @@ def captum_maps(maps: Maps) -> Calls:
         images = maps.images(method).to(device).requires_grad_()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Setting backward hooks")
-            return _seconds(lambda: attribute(images, target=1, **options).cpu()) / len(images)
+            return seconds(lambda: attribute(images, target=1, **options).cpu()) / len(images)
 
     def path(batches: int, steps: int = maps.steps) -> float:
         name, label = "integrated_gradients", "IntegratedGradients"
