@@ -245,11 +245,12 @@ def sweeps(ways: Ways, rounds: int) -> Iterator[str]:
         rows.append((title, digits(median(mine)), peer, digits(median(theirs)), f"{share:.2f}"))
     yield "\n".join(markdown(("", "seconds an image", "peer", "its seconds", "ours ÷ peer"), rows))
     yield (
-        f"{rounds} round{'s' * (rounds > 1)}, each of which asks all in turn; ratios are medians of the rounds' own.\n"
-        f"A ResNet with {' + '.join(map(str, ways.layers))} blocks, random weights and running statistics that fit the\n"
-        "images; all in float32. Captum's IntegratedGradients by the middle rule goes the same way for one map, the image\n"
-        "mirrored standing for an adversary, at the best `internal_batch_size` of five. Quantus' RegionPerturbation\n"
-        "replaces the same regions by the same pixels at the best `batch_size` of four; both evaluate every region."
+        f"{rounds} round{'s' * (rounds > 1)}, all asked in turn in each; ratios are medians of the rounds' own.\n"
+        f"A ResNet with {' + '.join(map(str, ways.layers))} blocks, random weights and running statistics that fit\n"
+        "the images; all in float32. Captum's IntegratedGradients by the middle rule goes the same way for one map,\n"
+        "the image mirrored standing for an adversary, at the best `internal_batch_size` of five. Quantus'\n"
+        "RegionPerturbation replaces the same regions by the same pixels at the best `batch_size` of four; both\n"
+        "evaluate every region."
     )
 
 
