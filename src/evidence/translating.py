@@ -97,6 +97,7 @@ class Translation(training.Learner):
         augmentation: Augmentation,
         widths: tuple[int, ...],
         judge_widths: tuple[int, ...],
+        residual: bool,
         lr: float,
         batch: int,
         patience: int,
@@ -113,6 +114,7 @@ class Translation(training.Learner):
             channels=channels,
             widths=tuple(widths),
             spatial_dims=len(size),
+            residual=residual,
             low=augmentation.low,
             high=augmentation.high,
         )

@@ -127,7 +127,7 @@ def draw(number: int, native: int, seed: int, *, opacities: bool) -> tuple[np.nd
             radii = random.uniform(0.14, 0.28), random.uniform(0.18, 0.36)
             away = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1]) + 0.15 * cloud(12)
             spot = gaussian_filter(inside(away - 1, 0.5), native / 100) * lungs
-            image = image + random.uniform(0.35, 0.6) * spot * (1 + 0.2 * cloud(40)) * (0.9 - image)
+            image = image + random.uniform(0.12, 0.55) * spot * (1 + 0.2 * cloud(40)) * (0.9 - image)
             rows, columns = (np.flatnonzero((spot > 0.3).any(axis)) for axis in (1, 0))
             if len(rows):
                 boxes.append((columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1))

@@ -39,6 +39,7 @@ class Learner(training.Learner):
             training ends where it would fall below 1e-5.
         batch: images in a batch.
         widths: channels of the generator's levels. Released: 16, 32, 64.
+        residual: draw the change of the image, from none on, not the image. Released: no; yes is learnt sooner.
         low: intensity of an image's darkest pixel.
         high: intensity of its brightest.
         augment: how far training images are turned, moved and scaled at random: times 10°, 5 % and 10 %.
@@ -63,6 +64,7 @@ class Learner(training.Learner):
         lr: float = 1e-4,
         batch: int = 16,
         widths: tuple[int, ...] = (16, 32, 64, 128, 256),
+        residual: bool = False,
         low: float = 0.0,
         high: float = 1.0,
         augment: float = 1.0,
@@ -77,7 +79,9 @@ class Learner(training.Learner):
         super().__init__()
         channels, *size = shape
         self.decisions = Decisions(classifier)
-        self.last = Twin(channels=channels, widths=tuple(widths), spatial_dims=len(size), low=low, high=high)
+        self.last = Twin(
+            channels=channels, widths=tuple(widths), spatial_dims=len(size), residual=residual, low=low, high=high
+        )
         self.best, self.plateau = copy.deepcopy(self.last), Plateau(patience)
         self.optimisers = {"generator": torch.optim.Adam(self.last.parameters(), lr=lr, eps=EPSILON)}
         self.adversary, self.stable, self.likeness, self.change = adversary, stable, likeness, change

@@ -31,6 +31,7 @@ class Learner(translating.Translation):
         batch: images of each decision in a batch. Released: 64, of 28×28.
         widths: channels of the generators' levels. Released: 16, 32, 64.
         judge_widths: channels of the discriminators' levels. Released: 32, 64, 96.
+        residual: draw the change of the image, from none on, not the image. Released: no; yes is learnt sooner.
         low: intensity of an image's darkest pixel.
         high: intensity of its brightest.
         augment: how far training images are turned, moved and scaled at random: times 10°, 5 % and 10 %.
@@ -60,6 +61,7 @@ class Learner(translating.Translation):
         batch: int = 16,
         widths: tuple[int, ...] = (16, 32, 64, 128, 256),
         judge_widths: tuple[int, ...] = (32, 64, 128, 256, 256),
+        residual: bool = False,
         low: float = 0.0,
         high: float = 1.0,
         augment: float = 1.0,
@@ -79,6 +81,7 @@ class Learner(translating.Translation):
             weights=translating.Weights(adversary, gan, cycle, cycle_class, symmetric, symmetric_class, penalty),
             augmentation=Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high),
             widths=widths,
+            residual=residual,
             judge_widths=judge_widths,
             lr=lr,
             batch=batch,

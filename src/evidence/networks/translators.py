@@ -65,6 +65,7 @@ class Pair(Network):
     the stable image, the same generator applied twice (SyCE), else from the image itself (CyCE).
 
     Args:
+        residual: outputs are added to the image, and nothing at first. Released: no.
         low, high: the range of intensities. Paper: 0 and 1.
     """
 
@@ -75,19 +76,22 @@ class Pair(Network):
         channels: int = 1,
         widths: tuple[int, ...] = WIDTHS,
         spatial_dims: int = 2,
+        residual: bool = False,
         low: float = 0.0,
         high: float = 1.0,
     ):
         super().__init__()
-        self.symmetric, self.low, self.high = symmetric, low, high
+        self.symmetric, self.residual, self.low, self.high = symmetric, residual, low, high
         trunks = [ResidualUNet(channels, widths, spatial_dims) for _ in range(2)]
         self.generators = nn.ModuleList(
-            nn.Sequential(trunk, glorot(CONVOLUTION[spatial_dims](trunk.outputs, channels, 1))) for trunk in trunks
+            nn.Sequential(trunk, last(CONVOLUTION[spatial_dims](trunk.outputs, channels, 1), residual))
+            for trunk in trunks
         )
 
     def across(self, images: Images, label: int) -> Images:
         """Images of one class, all of them, as they would look in the other."""
-        return self.generators[label](images).to(images.dtype).clamp(self.low, self.high)
+        drawn = self.generators[label](images).to(images.dtype)
+        return (images + drawn if self.residual else drawn).clamp(self.low, self.high)
 
     def path(self, images: Images, labels: Labels) -> tuple[Images, Images]:
         """Where the way of each image starts, and its adversary; ``labels`` are the classifier's decisions."""
@@ -110,18 +114,19 @@ class Twin(Network):
         channels: int = 1,
         widths: tuple[int, ...] = WIDTHS,
         spatial_dims: int = 2,
+        residual: bool = False,
         low: float = 0.0,
         high: float = 1.0,
     ):
         super().__init__()
-        self.low, self.high = low, high
+        self.residual, self.low, self.high = residual, low, high
         self.trunk = ResidualUNet(channels, widths, spatial_dims)
         inputs = self.trunk.outputs
         self.stable, self.adversary = (
             nn.Sequential(  # no activation in between, as released
                 convolution(spatial_dims, inputs, inputs),
                 convolution(spatial_dims, inputs, inputs // 2),
-                glorot(CONVOLUTION[spatial_dims](inputs // 2, channels, 1)),
+                last(CONVOLUTION[spatial_dims](inputs // 2, channels, 1), residual),
             )
             for _ in range(2)
         )
@@ -130,6 +135,8 @@ class Twin(Network):
         """The stable image and the adversary."""
         features = self.trunk(images)
         stable, adversary = (head(features).to(images.dtype) for head in (self.stable, self.adversary))
+        if self.residual:
+            stable, adversary = images + stable, images + adversary
         return stable.clamp(self.low, self.high), adversary.clamp(self.low, self.high)
 
     def path(self, images: Images, labels: Labels) -> tuple[Images, Images]:
@@ -185,6 +192,14 @@ def unit(spatial_dims: int, inputs: int, outputs: int) -> nn.Sequential:
 
 def convolution(spatial_dims: int, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     return glorot(CONVOLUTION[spatial_dims](inputs, outputs, 3, stride=stride, padding=1))
+
+
+def last(layer: nn.Module, residual: bool) -> nn.Module:
+    """The layer that draws: Keras' initialisation, or nothing at first where it draws a change."""
+    glorot(layer)
+    if residual:
+        nn.init.zeros_(layer.weight)
+    return layer
 
 
 def glorot(layer: nn.Module) -> nn.Module:

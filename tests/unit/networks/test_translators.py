@@ -95,6 +95,21 @@ def test_each_image_takes_the_generator_of_its_class(small):
         torch.testing.assert_close(again[1], adversary[:1])
 
 
+def test_a_residual_generator_starts_from_the_image_and_draws_its_change(small):
+    images = noise(3, 1, 16, 24)
+    for network in (Pair(symmetric=True, residual=True), Twin(residual=True)):
+        for end in network.path(images, torch.tensor([0, 1, 0])):
+            torch.testing.assert_close(end, images, rtol=0, atol=0)
+    drawing, changing = small(Pair, symmetric=False), small(Pair, symmetric=False, residual=True)
+    changing.load_state_dict(drawing.state_dict())
+    drawn = drawing.generators[0](images)
+    torch.testing.assert_close(changing.across(images, 0), (images + drawn).clamp(0, 1))
+    drawing, changing = small(Twin), small(Twin, residual=True)
+    changing.load_state_dict(drawing.state_dict())
+    drawn = drawing.adversary(drawing.trunk(images))
+    torch.testing.assert_close(changing(images)[1], (images + drawn).clamp(0, 1))
+
+
 def test_the_skip_stands_first_and_what_comes_up_is_the_nearest_pixel():
     trunk = ResidualUNet(1, (2, 3), 2)
     images = noise(1, 1, 4, 6)
