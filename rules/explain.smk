@@ -15,9 +15,10 @@ rule attribute:
         "<results>/{dataset}/benchmarks/maps/{method}/seed{seed}.tsv"
     conda:
         "../envs/cuda.yaml"
-    threads: 4
+    priority: 1
+    threads: lambda w: plan.resource(w.dataset, "threads", 4)
     resources:
-        gpu=1,
+        gpu=lambda w: plan.resource(w.dataset, "gpu", 1),
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 8_000) * attempt,
     params:
         options=lambda w: plan.options("methods", w.method),

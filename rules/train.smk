@@ -15,9 +15,10 @@ rule train:
         "<results>/{dataset}/benchmarks/models/{model}/seed{seed}.tsv"
     conda:
         "../envs/cuda.yaml"
-    threads: 4
+    priority: 2  # what others wait for goes first
+    threads: lambda w: plan.resource(w.dataset, "threads", 4)
     resources:
-        gpu=1,
+        gpu=lambda w: plan.resource(w.dataset, "gpu", 1),
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 8_000) * attempt,
         runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:

@@ -1,7 +1,8 @@
 """Keep what a scale measured for a paper: page, tables, claims, curves and pictures out of results/, with their times.
 
 Results are not in git; what is worth remembering is, under docs/measured/, written by this script and never by hand.
-Pictures of real images stay where they are: whose they are, and under which licence, this script cannot know.
+Pictures of real images stay where they are: whose they are, and under which licence, this script cannot know. Who does
+know, and may, adds --pictures.
 """
 
 import re
@@ -25,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
                 "help": "where <paper>-<scale>.md, .csv, -claims.csv, -curves.csv and pictures go; at the papers' own "
                 "size without -<scale>",
             },
+            "--pictures": {"action": "store_true", "help": "keep pictures of real images too: their licence allows it"},
         },
     )
     folder = Path(args.page)
@@ -37,8 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"
     claims = folder / "claims.csv"  # not in the form of a table, so beside the tables
     tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv")) if path != claims]
-    if any("real" in set(table["source"]) for table in tables):
-        text = re.sub(r"!\[[^]]*\]\([^)]+\)", "(A picture of real images, not kept here.)", text)
+    if any("real" in set(table["source"]) for table in tables) and not args.pictures:
+        for figure, entry in pages.load(f"papers/{folder.name}.yaml")["figures"].items():
+            if entry["kind"] == "gallery":
+                text = re.sub(rf"!\[[^]]*\]\({figure}\.png\)", "(A picture of real images, not kept here.)", text)
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
         copy = f"{name}-{Path(picture).name}"
         text = text.replace(f"({picture})", f"({copy})")
@@ -71,12 +75,12 @@ def curves(folder: Path, scale: Path) -> pd.DataFrame:
             tables.append(
                 table.rename(columns=lambda name: name.removeprefix("validation_"))
                 .reset_index()
-                .assign(model=model, seed=path.parent.name.removeprefix("seed"))
+                .assign(dataset=dataset, model=model, seed=path.parent.name.removeprefix("seed"))
             )
     if not tables:
         return pd.DataFrame()
     whole = pd.concat(tables, ignore_index=True)
-    head = ["model", "seed", "step"]
+    head = ["dataset", "model", "seed", "step"]
     whole = whole[[*head, *sorted(set(whole) - set(head))]]
     return whole.apply(
         lambda column: column if column.name in head else column.map("{:.4g}".format, na_action="ignore")

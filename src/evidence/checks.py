@@ -14,7 +14,7 @@ from evidence.errors import BadInput, near
 SECTIONS = {"datasets": "datasets", "models": "models", "methods": "attribution", "metrics": "metrics"}
 TOP = {"scale", "papers", "seeds", "raw", *SECTIONS}
 SOURCES = ("generated", "phantom", "real")
-RESOURCES = ("mem_mb", "runtime")
+RESOURCES = ("mem_mb", "runtime", "threads", "gpu")
 STRUCTURE = {  # keys that are no hyperparameters
     "datasets": {"kind", "source", "parts", "resources", "seeds"},
     "models": {"kind", "needs", "seeds"},

@@ -69,7 +69,7 @@ class Plan:
         return int(self.entry("datasets", dataset).get("parts", 1))
 
     def resource(self, dataset: str, name: str, default: int) -> int:
-        """A need of the jobs of a dataset (mem_mb, runtime); never a reason to run again."""
+        """A need of the jobs of a dataset (mem_mb, runtime, threads, gpu); never a reason to run again."""
         return self.entry("datasets", dataset).get("resources", {}).get(name, default)
 
     def options(self, section: str, label: str, *, dataset: str = "", function: str = "") -> str:

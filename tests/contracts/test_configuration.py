@@ -14,7 +14,7 @@ from evidence.checks import SECTIONS
 from evidence.workflow import Plan
 from tests.conftest import merged
 
-SCALES = ("", "smoke", "paper", "real")
+SCALES = ("", "smoke", "paper", "real", "tumours")
 SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose record".split()
 
 
@@ -45,8 +45,8 @@ def test_every_entry_of_every_scale_is_understood(root, scale):
                 read(SECTIONS[section], plan.options(section, label, dataset=dataset if section == "models" else ""))
     for paper in plan.items:
         for figure in plan.figures(paper):
-            words = plan.figure_flags(paper, figure).partition(" --maps")[0].partition(" --histories")[0]
-            read("figures", words)
+            words = re.split(" --(?:maps|scores|histories) ", plan.figure_flags(paper, figure))
+            read("figures", words[0])
 
 
 def test_a_value_of_the_wrong_type_is_refused(root, capsys):

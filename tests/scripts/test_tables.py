@@ -169,15 +169,19 @@ def test_a_score_of_all_samples_has_no_sample(script, dataset, networks, tmp_pat
         assert scores["sample"].isna().all() == (count == 1)
 
 
-def test_pictures_of_real_images_are_not_kept(script, tmp_path):
+@pytest.mark.parametrize("words", [(), ("--pictures",)])
+def test_pictures_of_real_images_are_kept_only_where_somebody_says_so(script, tmp_path, words):
     folder = tmp_path / "results" / "real" / "papers" / "cohort"
-    io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n\n![gallery](gallery.png)\n")
-    (folder / "gallery.png").write_bytes(b"\x89PNG")
+    io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n\n![gallery](gallery.png)\n\n![curves](curves.png)\n")
+    for picture in ("gallery", "curves"):
+        (folder / f"{picture}.png").write_bytes(b"\x89PNG")
     io.save_table(folder / "networks.csv", pd.DataFrame({"source": ["real"]}))
-    status, text = script("record", folder, "--out", tmp_path / "out")
+    status, text = script("record", folder, "--out", tmp_path / "out", *words)
     assert status == 0, text
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cohort-real.csv", "cohort-real.md"]
-    assert "not kept here" in (tmp_path / "out" / "cohort-real.md").read_text()
+    kept = {path.name for path in (tmp_path / "out").iterdir()}
+    assert kept - {"cohort-real-gallery.png"} == {"cohort-real.csv", "cohort-real.md", "cohort-real-curves.png"}
+    assert ("cohort-real-gallery.png" in kept) == bool(words)
+    assert ("not kept here" in (tmp_path / "out" / "cohort-real.md").read_text()) != bool(words)
 
 
 @pytest.mark.parametrize(("scale", "name"), [("paper", "baumgartner2018"), ("quick", "baumgartner2018-quick")])
@@ -198,7 +202,7 @@ def test_the_numbers_behind_the_curves_are_kept(script, tmp_path, scale, name):
     status, text = script("record", folder, "--out", tmp_path / "out")
     assert status == 0, text
     assert (tmp_path / "out" / f"{name}-curves.csv").read_text().splitlines() == [
-        "model,seed,step,change,ncc",
-        "vagan,1,9,2,0.3333",
-        "vagan,1,19,,0.5",
+        "dataset,model,seed,step,change,ncc",
+        "synthetic,vagan,1,9,2,0.3333",
+        "synthetic,vagan,1,19,,0.5",
     ]

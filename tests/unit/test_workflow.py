@@ -367,7 +367,7 @@ def test_the_paper_scale_restates_every_setting_of_the_quick_scale(config, root)
     assert not forgotten
 
 
-@pytest.mark.parametrize("scale", ["smoke", "paper", "real"])
+@pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours"])
 def test_every_scale_is_a_plan(config, root, scale):
     overlay = yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text())
     plan = Plan(merged(config, overlay), root)

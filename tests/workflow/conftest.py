@@ -1,4 +1,4 @@
-"""A checkout of its own in which the smoke scale has run, and dry runs over it."""
+"""Checkouts of their own in which the smoke scale has run, and dry runs over them."""
 
 import os
 import re
@@ -54,13 +54,21 @@ def copy_of(root: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def made(root, tmp_path_factory) -> Path:
-    """A checkout whose smoke scale has been made. Nothing may change it for good."""
-    folder = copy_of(root, tmp_path_factory.mktemp("checkout") / "evidence")
+def smoke(root: Path, folder: Path, *papers: str) -> Path:
+    """A checkout in ``folder`` whose smoke scale asks for these papers and no others, and has been made."""
+    overlay = copy_of(root, folder) / "scales" / "smoke.yaml"
+    text, count = re.subn(r"^papers: .*$", f"papers: [{', '.join(papers)}]", overlay.read_text(), flags=re.M)
+    assert count == 1
+    overlay.write_text(text)
     run = snakemake(folder, "--configfile", "scales/smoke.yaml", "--quiet", "rules")
     assert run.returncode == 0, run.stdout + run.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def made(root, tmp_path_factory) -> Path:
+    """A checkout with the smoke scale of VA-GAN's paper and of a cohort. Nothing may change it for good."""
+    return smoke(root, tmp_path_factory.mktemp("checkout") / "evidence", "baumgartner2018", "cohort")
 
 
 @pytest.fixture

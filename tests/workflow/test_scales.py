@@ -31,19 +31,28 @@ def test_the_quick_scale_is_planned_in_three_seconds(fresh):
     began = time.monotonic()
     planned = jobs(snakemake(fresh, "-n"))
     assert time.monotonic() - began < 3
-    assert planned["train"] == 3
-    assert planned["page"] == 1
+    assert planned["train"] == 3 + 2 * 6, "three networks of VA-GAN's paper; six on brains and on X-rays"
+    assert planned["page"] == 2
     assert not (fresh / "results").exists()
 
 
 def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 2 + 3 * 3 + 3 + 2, (
+    assert planned["train"] == 2 + 3 * 3 + 3 + 2 + 2 * 6, (
         "two classifiers; three seeds of VA-GAN as A, as D with its λ of 10, and as ours; "
-        "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter"
+        "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter; "
+        "six networks on brains and on X-rays"
     )
-    assert planned["claims"] == 1
+    assert planned["claims"] == 2
+    assert planned["fetch"] == 2, "brains and X-rays are real"
+    for words in (
+        "resnet --augment 1.0 --batch 32",
+        "--layers '[3, 4, 6, 3]'",
+        "--size 224",
+        "--widths '[16, 32, 64, 128, 256]'",
+    ):
+        assert words in text
     assert "--count 10000 --seed 42 --size 112" in text or "--count 10000 --size 112" in text
     seeds = {"vagan": 3, "vagan_d10": 3, "vagan_steady": 3, "vagan_b": 1, "vagan_c": 1, "vagan_d100": 1}
     for variant, count in seeds.items():
@@ -169,7 +178,10 @@ def test_a_failed_job_says_why_at_the_end_of_the_run(root, tmp_path):
     """Jobs write to their logs; nobody should have to look for the one line that says what to do."""
     folder = copy_of(root, tmp_path / "evidence")
     config = (folder / "config.yaml").read_text()
-    (folder / "config.yaml").write_text(config.replace("size: 56", "size: 57"))
+    config = config.replace("size: 56", "size: 57").replace(
+        "papers: [baumgartner2018, charachon2021]", "papers: [baumgartner2018]"
+    )
+    (folder / "config.yaml").write_text(config)
     for words in (("--quiet", "rules"), ()):
         run = snakemake(folder, *words)
         assert run.returncode != 0

@@ -1,4 +1,4 @@
-"""The curves of AOPC and R as Quantus computes them (Hedström et al., 2023), given our translations as what replaces."""
+"""The curves of AOPC and R as Quantus (Hedström et al., 2023) computes them, our translations being what replaces."""
 
 import warnings
 
