@@ -154,11 +154,12 @@ def draw(number: int, template: np.ndarray, native: tuple[int, ...], seed: int) 
     oedema, core, rim = (label == kind for kind in (1, 2, 3))
     for channel, (o, c, r) in enumerate(((1.5, 1.1, 1.2), (0.8, 0.6, 0.85), (0.85, 0.45, 1.6), (1.5, 1.4, 1.2))):
         level[channel] = level[channel] * (1 + (o - 1) * oedema + (c - 1) * core + (r - 1) * rim)
-    # Vessels at the brain's border take up contrast too: without them the brightest pixel of a slice would tell
+    # Vessels at the brain's border take up contrast too, as much as tumours: else the brightest pixel of a slice would
+    # tell, and with each slice scaled by its own brightest pixel so would the level of all others.
     rim_of_brain = brain & (gaussian_filter(brain.astype(np.float32), 3 / scale) < 0.97)
-    vessels = gaussian_filter(random.standard_normal(native), 2 / scale)
-    vessels = np.clip(vessels / vessels.std() - 1.2, 0, 1) * rim_of_brain
-    level[2] = level[2] + random.uniform(0.7, 1.1) * vessels
+    vessels = gaussian_filter(random.standard_normal(native), 3 / scale)
+    vessels = np.clip(2 * (vessels / vessels.std() - 1.2), 0, 1) * rim_of_brain
+    level[2] = level[2] + random.uniform(0.9, 1.3) * vessels
     coil = 1 + 0.15 * gaussian_filter(random.standard_normal(native), 40 / scale) / 0.02
     noisy = [
         np.where(brain, each * np.clip(coil, 0.7, 1.3) * (1 + 0.05 * texture) + random.normal(0, 0.02, native), 0)

@@ -37,16 +37,17 @@ def draw(
             panels.setdefault(panel, {})[line] = by_image(tables) - zero
     if not panels:
         raise BadInput(f"there is no line to draw beside {reference!r}")
-    figure, axes = style.plt.subplots(1, len(panels), figsize=(2.4 * len(panels), 2.1), squeeze=False, sharey=True)
+    figure, axes = style.plt.subplots(1, len(panels), figsize=(2.4 * len(panels), 2.8), squeeze=False, sharey=True)
+    looks = list(itertools.product(("-", "--", ":"), style.COLOURS))
     for axis, (panel, lines) in zip(axes[0], panels.items(), strict=True):
-        for colour, (heading, difference) in zip(itertools.cycle(style.COLOURS), lines.items(), strict=False):
+        for (dashes, colour), (heading, difference) in zip(itertools.cycle(looks), lines.items(), strict=False):
             mean, count = difference.mean(), difference.notna().sum()
             error = 1.96 * difference.std() / np.sqrt(count)
-            axis.plot(mean.index, mean, color=colour, lw=1, label=heading)
+            axis.plot(mean.index, mean, dashes, color=colour, lw=1, label=heading)
             axis.fill_between(mean.index, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
         axis.axhline(0, color=style.INK, lw=0.5)
         axis.set(title=panel, xlabel=across)
-        axis.legend(frameon=False, fontsize=6)
+        axis.legend(frameon=False, fontsize=6, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.24))
     axes[0, 0].set_ylabel(up)
     return figure
 
