@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from evidence import io, volumes
 from evidence.datasets import tumour
@@ -66,6 +67,17 @@ def test_a_patient_is_a_function_of_seed_and_number(phantom, tmp_path):
     )
     other = tumour.simulate(tmp_path / "other", subjects=1, native=NATIVE, seed=1)
     assert (np.asarray(nibabel.load(other["BRATS_001"][1]).dataobj) != nibabel.load(one["BRATS_001"][1]).dataobj).any()
+
+
+def test_the_level_of_a_slice_does_not_tell_its_class(tmp_path):
+    """Each slice is scaled by its brightest pixel: if nothing shone like a tumour, all tissue beside one were darker."""
+    parts = [tumour.prepare(files, **SMALL) for files in tumour.simulate(tmp_path, subjects=16, native=NATIVE).values()]
+    images = np.concatenate([part.images[:, 0] for part in parts])
+    labels = np.concatenate([part.index["label"] for part in parts])
+    brain = np.where(images > 0.05, images, np.nan)
+    enough = np.isfinite(brain).mean((1, 2)) > 0.12
+    levels = np.nanmedian(brain[enough], axis=(1, 2))
+    assert 0.4 < roc_auc_score(labels[enough], levels) < 0.6
 
 
 # --- slices -----------------------------------------------------------------------------------------------------------
