@@ -70,7 +70,7 @@ def test_a_patient_is_a_function_of_seed_and_number(phantom, tmp_path):
 
 
 def test_the_level_of_a_slice_does_not_tell_its_class(tmp_path):
-    """Each slice is scaled by its brightest pixel: if nothing shone like a tumour, all tissue beside one were darker."""
+    """Scaled by its brightest pixel, all tissue beside a tumour would be darker, if nothing else shone as much."""
     parts = [tumour.prepare(files, **SMALL) for files in tumour.simulate(tmp_path, subjects=16, native=NATIVE).values()]
     images = np.concatenate([part.images[:, 0] for part in parts])
     labels = np.concatenate([part.index["label"] for part in parts])
