@@ -13,9 +13,9 @@ rule attribute:
         "<logs>/{dataset}/maps/{method}/seed{seed}.log",
     benchmark:
         "<results>/{dataset}/benchmarks/maps/{method}/seed{seed}.tsv"
+    priority: 1
     conda:
         "../envs/cuda.yaml"
-    priority: 1
     threads: lambda w: plan.resource(w.dataset, "threads", 4)
     resources:
         gpu=lambda w: plan.resource(w.dataset, "gpu", 1),

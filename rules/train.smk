@@ -13,9 +13,9 @@ rule train:
         "<logs>/{dataset}/models/{model}/seed{seed}.log",
     benchmark:
         "<results>/{dataset}/benchmarks/models/{model}/seed{seed}.tsv"
+    priority: 2  # what others wait for goes first
     conda:
         "../envs/cuda.yaml"
-    priority: 2  # what others wait for goes first
     threads: lambda w: plan.resource(w.dataset, "threads", 4)
     resources:
         gpu=lambda w: plan.resource(w.dataset, "gpu", 1),

@@ -1,7 +1,7 @@
 """Each scale is planned without touching anything; the smoke scale is made, and its pages say what they have to."""
 
 import re
-import time
+import resource
 
 import pandas as pd
 import pytest
@@ -28,9 +28,11 @@ def jobs(run):
 
 def test_the_quick_scale_is_planned_in_three_seconds(fresh):
     snakemake(fresh, "-n")  # caches warm: the promise is about planning, not about the disk
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     planned = jobs(snakemake(fresh, "-n"))
-    assert time.monotonic() - began < 3
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert taken < 3, "of processor time, for others may use this machine too"
     assert planned["train"] == 3 + 2 * 6, "three networks of VA-GAN's paper; six on brains and on X-rays"
     assert planned["page"] == 2
     assert not (fresh / "results").exists()
