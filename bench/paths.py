@@ -6,15 +6,13 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.workers import Calls, as_textbook, calibrated, noise, seconds
-from evidence import explaining, machine
+from bench.workers import Calls, as_textbook, calibrated, explained, noise, seconds
+from evidence import machine
 from evidence.attribution import counterfactual
 from evidence.metrics import aopc
 from evidence.networks.resnet import ResNet
@@ -60,19 +58,8 @@ def ours(ways: Ways) -> Calls:
     network = classifier(ways)
 
     def path() -> None:
-        given = images(ways, ways.explained)
-        with TemporaryDirectory() as folder:
-            explaining.explain(
-                counterfactual.attribute,
-                given,
-                np.arange(len(given)),
-                {"generator": Mirror(), "classifier": network},
-                {"steps": ways.steps},
-                seed=0,
-                state=Path(folder) / "state.npz",
-                recipe="",
-                kinds=len(counterfactual.MAPS),
-            )
+        networks, kinds = {"generator": Mirror(), "classifier": network}, len(counterfactual.MAPS)
+        explained(counterfactual.attribute, images(ways, ways.explained), networks, {"steps": ways.steps}, kinds)
 
     def area() -> None:
         given = images(ways, ways.scored)
@@ -113,35 +100,36 @@ def quantus(ways: Ways) -> Calls:
     network = classifier(ways).to(device)
 
     def area(batch: int, regions: int = ways.regions) -> None:
-        given = images(ways, ways.scored)
-        maps = noise(len(given), ways.size, seed=1).numpy()
-        parts = iter(np.array_split(given[..., ::-1].reshape(len(given), -1), -(-len(given) // batch)))
-        state = {"left": 0, "others": None}
-
-        def replaced(arr, indices, **_):
-            if state["left"] == 0:  # the next batch
-                state.update(left=regions, others=next(parts))
-            state["left"] -= 1
-            rows = np.arange(len(arr))[:, None]
-            arr[rows, indices] = state["others"][rows, indices]
-            return arr
-
-        measure = RegionPerturbation(
-            patch_size=ways.region,
-            regions_evaluation=regions,
-            perturb_func=replaced,
-            abs=False,
-            normalise=False,
-            return_aggregate=False,
-            disable_warnings=True,
-        )
-        given = {"x_batch": given, "y_batch": np.ones(len(given), int), "a_batch": maps}
-        measure(network, **given, softmax=True, device=str(device), batch_size=batch)
+        given, maps = images(ways, ways.scored), noise(ways.scored, ways.size, seed=1).numpy()
+        for part in (slice(start, start + batch) for start in range(0, ways.scored, batch)):
+            measure = RegionPerturbation(
+                patch_size=ways.region,
+                regions_evaluation=regions,
+                perturb_func=replacing(given[part, ..., ::-1]),
+                abs=False,
+                normalise=False,
+                return_aggregate=False,
+                disable_warnings=True,
+            )
+            asked = {"x_batch": given[part], "y_batch": np.ones(batch, int), "a_batch": maps[part]}
+            measure(network, **asked, softmax=True, device=str(device), batch_size=batch)
 
     few = min(10, ways.regions)
     sizes = [size for size in (1, 2, 4, 8) if ways.scored % size == 0]
     best = fastest({size: partial(area, size, few) for size in sizes})
     return {"aopc": partial(an_image, partial(area, best), ways.scored)}
+
+
+def replacing(others: np.ndarray) -> Callable[..., np.ndarray]:
+    """What Quantus asks for to replace pixels, here by those of other images, a batch of them."""
+    others = np.ascontiguousarray(others).reshape(len(others), -1)
+
+    def replaced(arr: np.ndarray, indices: np.ndarray, **_) -> np.ndarray:
+        rows, arr = np.arange(len(arr))[:, None], arr.copy()
+        arr[rows, indices] = others[rows, indices]
+        return arr
+
+    return replaced
 
 
 def fastest(calls: dict[int, Callable[[], None]]) -> int:

@@ -320,6 +320,24 @@ def _classifier(maps: Maps, head: str) -> Classifier:
     return calibrated(network, noise(8, maps.size))
 
 
+def explained(attribute: Callable, images: np.ndarray, networks: Mapping, options: Mapping, kinds: int = 1) -> Any:
+    """The table of what the loop around the methods says of these images, explained at once and in silence."""
+    with TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        _, table = explaining.explain(
+            attribute,
+            images,
+            np.arange(len(images)),
+            networks,
+            options,
+            seed=0,
+            state=Path(folder) / "state.npz",
+            recipe="",
+            batch=len(images),
+            kinds=kinds,
+        )
+    return table
+
+
 def our_maps(maps: Maps) -> Calls:
     """Seconds a map of each method, as the loop around the methods tells them."""
     from evidence.attribution import (
@@ -344,19 +362,7 @@ def our_maps(maps: Maps) -> Calls:
 
     def call(method: str) -> float:
         module, networks, options = cases[method]
-        images = maps.images(method).numpy()
-        with TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):  # without its progress
-            _, table = explaining.explain(
-                module.attribute,
-                images,
-                np.arange(len(images)),
-                networks,
-                options,
-                seed=0,
-                state=Path(folder) / "state.npz",
-                recipe="",
-                batch=len(images),
-            )
+        table = explained(module.attribute, maps.images(method).numpy(), networks, options)
         return float(table["seconds"].mean())
 
     return {method: partial(call, method) for method in cases}

@@ -4,42 +4,17 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 
+from evidence.datasets import Download
 from evidence.errors import BadInput
 from evidence.progress import Progress
 
 TRIES = 5  # connections, before the command gives up; the next one goes on from there
 TIMEOUT = 60  # seconds without a byte
 MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file of a dataset, or an archive of one folder.
-
-    Args:
-        url: where it is.
-        size: bytes.
-        checksum: ``algorithm:hexadecimal``.
-        path: where it ends up below the dataset's folder; of a ``.tar``, the folder that it holds.
-    """
-
-    url: str
-    size: int
-    checksum: str
-    path: str
-
-    @property
-    def name(self) -> str:
-        return self.url.rpartition("/")[2]
-
-    @property
-    def is_archive(self) -> bool:
-        return self.name.endswith((".tar", ".tar.gz", ".tgz"))
 
 
 def obtain(downloads: Sequence[Download], home: Path) -> None:

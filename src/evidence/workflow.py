@@ -327,7 +327,7 @@ class Plan:
             if "metric" in spec:
                 yield dataset, "metrics", spec["metric"], self.seeds_of(dataset, "metrics", spec["metric"])
             for label in spec.get("models", {}).values():
-                yield spec["dataset"], "models", label, self.seeds_of(spec["dataset"], "models", label)
+                yield dataset, "models", label, self.seeds_of(dataset, "models", label)
 
     def _models(self, section: str, label: str) -> set[str]:
         """All models behind an entry, through what they need themselves."""

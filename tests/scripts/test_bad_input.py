@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from evidence import io
+from evidence.datasets import tumour
 from tests.workflow.conftest import copy_of, snakemake
 
 
@@ -66,6 +67,28 @@ def test_raw_files_that_nobody_said_where_they_are(script, tmp_path, monkeypatch
     assert_refused(answer, "EVIDENCE_RAW_COHORT", "--raw")
     answer = script("fetch", "folder", "--label", "cohort", "--raw", tmp_path / "no", "--manifest", tmp_path / "m.csv")
     assert_refused(answer, tmp_path / "no", "not a folder")
+
+
+def test_raw_files_that_can_be_downloaded_are(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EVIDENCE_RAW_BRAINS", raising=False)
+    asked = []
+
+    def obtain(wanted, home):
+        asked.append([each.path for each in wanted])
+        tumour.simulate(home / tumour.TASK, subjects=1, native=(20, 20, 13))
+
+    monkeypatch.setattr("evidence.downloads.obtain", obtain)
+    status, text = script("fetch", "tumour", "--label", "brains", "--manifest", tmp_path / "out/manifest.csv")
+    assert status == 0, text
+    assert asked == [[tumour.TASK, f"{tumour.TASK}/{tumour.SPLIT}"]]
+    assert (tmp_path / "out" / "raw").resolve() == tmp_path / "data" / "brains"
+
+
+def test_raw_files_that_need_an_account_say_where(script, tmp_path, monkeypatch):
+    monkeypatch.delenv("EVIDENCE_RAW_PNEUMONIA", raising=False)
+    answer = script("fetch", "pneumonia", "--manifest", tmp_path / "out/manifest.csv")
+    assert_refused(answer, "EVIDENCE_RAW_PNEUMONIA", "account", "kaggle.com")
 
 
 def test_mixed_channel_counts(script, raw, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evidence import downloads
-from evidence.downloads import Download
+from evidence.datasets import Download
 from evidence.errors import BadInput
 
 CONTENT = np.random.default_rng(0).bytes(200_000)

@@ -6,7 +6,8 @@ Contract of a module in this folder, found by its name:
 ``simulate(folder, *, …) -> Units``  a phantom of them in the same format, written below ``folder``
 ``prepare(files, *, …) -> Part``     the arrays of one unit; it cannot tell the phantom from the real thing
 
-The docstring says where the data come from and under which licence.
+The docstring says where the data come from and under which licence. ``DOWNLOADS`` are what ``fetch`` gets where nobody
+says where the raw files are; without them ``BY_HAND`` ends the message that asks for their folder.
 """
 
 from dataclasses import dataclass
@@ -30,3 +31,28 @@ class Part:
     images: np.ndarray
     truth: np.ndarray | None
     index: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of a dataset, or an archive of one folder.
+
+    Args:
+        url: where it is.
+        size: bytes.
+        checksum: ``algorithm:hexadecimal``.
+        path: where it ends up below the dataset's folder; of a ``.tar``, the folder that it holds.
+    """
+
+    url: str
+    size: int
+    checksum: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+    @property
+    def is_archive(self) -> bool:
+        return self.name.endswith((".tar", ".tar.gz", ".tgz"))

@@ -19,8 +19,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from evidence import volumes
-from evidence.datasets import Part
-from evidence.downloads import Download
+from evidence.datasets import Download, Part
 from evidence.errors import BadInput
 from evidence.images import stretched
 from evidence.io import Units, replacing, save_json

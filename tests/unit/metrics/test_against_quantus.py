@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench.paths import replacing
 from evidence.metrics import aopc, relevance
 
 with warnings.catch_warnings():
@@ -50,16 +51,13 @@ def case(monkeypatch):
 
 def theirs(metric, images, maps, network, decided, **options):
     """A curve an image; pixels are replaced by those of the image upside down."""
-    others = np.ascontiguousarray(images[:, :, ::-1]).reshape(len(images), -1)
-
-    def replaced(arr, indices, **_):
-        rows = np.arange(len(arr))[:, None]
-        arr = arr.copy()
-        arr[rows, indices] = others[rows, indices]
-        return arr
-
     measure = metric(
-        perturb_func=replaced, abs=False, normalise=False, return_aggregate=False, disable_warnings=True, **options
+        perturb_func=replacing(images[:, :, ::-1]),
+        abs=False,
+        normalise=False,
+        return_aggregate=False,
+        disable_warnings=True,
+        **options,
     )
     given = {"model": Probabilities(network).eval(), "x_batch": images, "y_batch": decided, "a_batch": maps}
     return np.array(measure(**given, softmax=False, device="cpu", batch_size=len(images)))
