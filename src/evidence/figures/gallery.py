@@ -28,7 +28,8 @@ def draw(
 
     Args:
         by: column of the index that tells the groups apart.
-        groups: a row each, the next image of that group; empty for ``count`` images taken in turn from all groups.
+        groups: a row each, an image of that group, of another subject as long as there is one; empty for ``count`` images
+            taken in turn from all groups.
         count: number of rows where no groups are asked for.
         healed: heading of a map that is taken from the image, to show in a last column what is left. Grey images only:
             a map has one channel, so of a colour image it does not say what is left.
@@ -38,7 +39,8 @@ def draw(
     if groups and by not in index:
         raise BadInput(f"by: the samples have no column {by!r}; {near(by, index.columns)}")
     members = index[by].iloc[explained].astype(str).to_numpy() if by in index else None
-    rows = chosen(members, tuple(groups), count, len(explained))
+    subjects = index["subject"].iloc[explained].to_numpy()
+    rows = chosen(members, subjects, tuple(groups), count)
     if healed and healed not in maps:
         raise BadInput(f"healed: there is no map {healed!r}; {near(healed, maps)}")
     healed = healed if images.shape[1] == 1 else ""
@@ -61,20 +63,29 @@ def draw(
     return figure
 
 
-def chosen(groups: np.ndarray | None, wanted: tuple[str, ...], count: int, total: int) -> list[int]:
+def chosen(groups: np.ndarray | None, subjects: np.ndarray, wanted: tuple[str, ...], count: int) -> list[int]:
     """Which of the explained images are shown: the next of each wanted group, or some of all groups in turn."""
     if groups is None:
-        return list(range(min(count, total)))
-    waiting = {group: list(np.flatnonzero(groups == group)) for group in sorted(set(groups))}
+        return in_turn(np.arange(len(subjects)), subjects)[:count]
+    waiting = {group: in_turn(np.flatnonzero(groups == group), subjects) for group in sorted(set(groups))}
     there = ", ".join(f"{len(members)} of {str(group)!r}" for group, members in waiting.items())
     rows = []
     for group in wanted or sorted(waiting) * count:
         if wanted and not waiting.get(group):
             asked = f"groups: {wanted.count(group)} explained images of {group!r} are asked for"
             raise BadInput(f"{asked}; there is: {there or 'nothing'}")
-        if waiting[group] and (wanted or len(rows) < min(count, total)):
-            rows.append(int(waiting[group].pop(0)))
+        if waiting[group] and (wanted or len(rows) < count):
+            rows.append(waiting[group].pop(0))
     return rows
+
+
+def in_turn(rows: np.ndarray, subjects: np.ndarray) -> list[int]:
+    """These rows, one of each subject and then the next of each: of a stack of slices the middle ones first."""
+    table = pd.DataFrame({"row": rows, "subject": subjects[rows]})
+    stacks = table.groupby("subject")["row"]
+    table["aside"] = (2 * stacks.cumcount() - stacks.transform("size") + 1).abs()
+    table["turn"] = table.groupby("subject")["aside"].rank("first")
+    return table.sort_values("turn", kind="stable")["row"].tolist()
 
 
 def colours(found: np.ndarray, *, signed: bool) -> dict:

@@ -71,7 +71,7 @@ def test_a_grid_always_has_two_axes(rows, columns):
 @pytest.fixture
 def index():
     explain = np.array(SUBTYPES) != ""
-    return pd.DataFrame({"sample": range(7), "subtype": SUBTYPES, "explain": explain})
+    return pd.DataFrame({"sample": range(7), "subject": range(7), "subtype": SUBTYPES, "explain": explain})
 
 
 def test_examples_are_the_first_of_each_group_under_their_truth(space, index):
@@ -175,12 +175,18 @@ def test_a_map_to_heal_with_has_to_be_there(index):
     ],
 )
 def test_which_rows_are_chosen(wanted, count, rows):
-    assert gallery.chosen(np.array(list("AABBA")), wanted, count, 5) == rows
+    assert gallery.chosen(np.array(list("AABBA")), np.arange(5), wanted, count) == rows
 
 
 def test_rows_are_the_first_where_no_groups_are_known():
-    assert gallery.chosen(None, (), 3, 5) == [0, 1, 2]
-    assert gallery.chosen(None, (), 9, 5) == [0, 1, 2, 3, 4]
+    assert gallery.chosen(None, np.arange(5), (), 3) == [0, 1, 2]
+    assert gallery.chosen(None, np.arange(5), (), 9) == [0, 1, 2, 3, 4]
+
+
+def test_rows_are_of_as_many_subjects_as_there_are_the_middle_of_a_stack_first():
+    subjects = np.array(["x", "x", "x", "y", "y", "z"])
+    assert gallery.chosen(None, subjects, (), 9) == [1, 3, 5, 0, 4, 2]
+    assert gallery.chosen(np.array(list("BAABAA")), subjects, ("A", "A", "A", "A"), 4) == [1, 4, 5, 2]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +194,7 @@ def test_rows_are_the_first_where_no_groups_are_known():
 )
 def test_a_group_with_too_few_explained_images_is_refused_with_what_there_is(wanted, asked):
     with pytest.raises(BadInput) as refusal:
-        gallery.chosen(np.array(list("AABBA")), wanted, 3, 5)
+        gallery.chosen(np.array(list("AABBA")), np.arange(5), wanted, 3)
     assert str(refusal.value) == f"groups: {asked} are asked for; there is: 3 of 'A', 2 of 'B'"
 
 
