@@ -7,7 +7,7 @@ needed, code): a state of another recipe is not read, and a line in the log says
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from evidence.resuming import Clock, told_to_stop
 from evidence.seeds import rng, stream
 
 RESIDENT = 4 * 2**30  # bytes of images that are kept in the device's memory; more are read from disk batch by batch
+
+Losses = dict[str, Tensor]  # the terms of a loss by name, each with its weight
 
 
 class Learner(nn.Module):
@@ -50,9 +52,16 @@ class Learner(nn.Module):
         """How many batches step i takes."""
         return 1
 
-    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> dict[str, Tensor]:
+    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         """One step; returns its loss terms by name."""
         raise NotImplementedError
+
+    def descend(self, optimiser: str, *terms: Losses) -> Losses:
+        """One update by this optimiser on the sum of all terms; returns what they were, those of one name added up."""
+        self.optimisers[optimiser].zero_grad(set_to_none=True)  # so that Adam passes over what is in no term
+        sum(sum(each.values()) for each in terms).backward()
+        self.optimisers[optimiser].step()
+        return added({name: value.detach() for name, value in each.items()} for each in terms)
 
     def validate(self, samples: "Samples", i: int) -> dict[str, float]:
         """Numbers about the validation set after step i; the place to keep the best network."""
@@ -202,6 +211,15 @@ def fit(
                 break
     progress.close()
     return history.table(), time.monotonic() - began
+
+
+def added(found: Iterable[Losses]) -> Losses:
+    """Terms of one name added up."""
+    total: Losses = {}
+    for losses in found:
+        for name, value in losses.items():
+            total[name] = total.get(name, 0) + value
+    return total
 
 
 @torch.no_grad()

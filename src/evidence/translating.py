@@ -14,54 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from evidence import machine, training
+from evidence import machine
 from evidence.augmentation import Augmentation
-from evidence.errors import BadInput
+from evidence.deciding import Interpreter, outcome, parts
 from evidence.networks.blocks import Network
-from evidence.networks.lean import folded
-from evidence.networks.log_odds import LogOdds
 from evidence.networks.translators import Discriminator, Pair
 from evidence.penalty import gradient_penalty
 from evidence.plateau import Plateau
-from evidence.seeds import rng
 from evidence.shapes import Images, Values
+from evidence.training import Losses, Samples, added
 
 EPSILON = 1e-7  # of Adam in Keras
-AT_ONCE = 50  # images judged together where nothing is learnt
-
-Losses = dict[str, Tensor]
-
-
-class Decisions:
-    """A frozen classifier in whose eyes images have classes. No part of a learner's state: it never changes."""
-
-    def __init__(self, classifier: nn.Module):
-        self.classifier = machine.place(folded(classifier)).requires_grad_(False).eval()
-
-    def log_odds(self, images: Images) -> Values:
-        with machine.autocast():
-            return LogOdds(self.classifier, 1)(images).to(images.dtype)
-
-    @torch.no_grad()
-    def of(self, images: Images) -> Values:
-        """1.0 where the classifier decides for class 1, else 0.0."""
-        return (self.log_odds(images) >= 0).to(images.dtype)
-
-    @torch.no_grad()
-    @machine.exactly()
-    def sorted(self, samples: training.Samples, most: int, seed: int = 0) -> training.Samples:
-        """Some of the samples, drawn at random, labelled by what the classifier decides."""
-        rows = np.arange(len(samples))
-        if most and most < len(rows):
-            rows = np.sort(rng(seed, "interpreter").choice(rows, most, replace=False))
-        decided = torch.cat([self.of(samples.take(part)) for part in parts(rows)]).long().cpu().numpy()
-        for label in (0, 1):
-            if not (decided == label).any():
-                raise BadInput(
-                    f"the classifier decides for class {1 - label} on all {len(rows)} images: there is nothing to "
-                    "translate; look at its accuracy, and train it again"
-                )
-        return samples.some(rows, decided)
 
 
 @dataclass(frozen=True)
@@ -77,7 +40,7 @@ class Weights:
     penalty: float
 
 
-class Translation(training.Learner):
+class Translation(Interpreter):
     """CyCE's training, or SyCE's where the generators are ``symmetric``; their modules explain the hyperparameters.
 
     Batches are of images that the classifier decides to be of class 0, and of class 1. Saved networks: ``generator``,
@@ -106,9 +69,8 @@ class Translation(training.Learner):
         validate_every: int,
         validate_most: int,
     ):
-        super().__init__()
+        super().__init__(classifier, most, validate_most)
         channels, *size = shape
-        self.decisions = Decisions(classifier)
         self.last = Pair(
             symmetric=symmetric,
             channels=channels,
@@ -127,41 +89,25 @@ class Translation(training.Learner):
             for name, network in (("generators", self.last), ("discriminators", self.discriminators))
         }
         self.together, self.weights, self.augmentation = together, weights, augmentation
-        self.batch, self.most = batch, most
-        self.steps, self.validate_every, self.validate_most = steps, validate_every, validate_most
-        self.validated: training.Samples | None = None
+        self.batch, self.steps, self.validate_every = batch, steps, validate_every
 
     @property
     def networks(self) -> dict[str, Network]:
         return {"generator": self.best, "last": self.last}
 
-    def pool(self, samples: training.Samples) -> training.Samples:
-        return self.decisions.sorted(samples, self.most)
-
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         images = [self.augmentation(each) for each in next(batches)]
-        losses: Losses = {}
         self.discriminators.requires_grad_(False)
         if self.together:
-            self.update("generators", [self.generator_terms(images[c], c) for c in (0, 1)], losses)
+            found = [self.descend("generators", *(self.generator_terms(images[c], c) for c in (0, 1)))]
         else:
-            for c in (0, 1):
-                self.update("generators", [self.generator_terms(images[c], c)], losses)
+            found = [self.descend("generators", self.generator_terms(images[c], c)) for c in (0, 1)]
         self.discriminators.requires_grad_(True)
         for c in (0, 1):  # each meets what the generators, now better, make
             with torch.no_grad():
                 generated = self.translated(images[1 - c], 1 - c)
-            self.update("discriminators", [self.discriminator_terms(images[c], generated, c)], losses)
-        return losses
-
-    def update(self, name: str, terms: list[Losses], losses: Losses) -> None:
-        """One update by Adam on the sum of all terms, which are added to ``losses``."""
-        self.optimisers[name].zero_grad(set_to_none=True)  # so that Adam passes over networks without a term
-        sum(sum(each.values()) for each in terms).backward()
-        self.optimisers[name].step()
-        for each in terms:
-            for key, value in each.items():
-                losses[key] = losses.get(key, 0) + value.detach()
+            found.append(self.descend("discriminators", self.discriminator_terms(images[c], generated, c)))
+        return added(found)
 
     def translated(self, images: Images, label: int) -> Images:
         with machine.autocast():
@@ -196,14 +142,14 @@ class Translation(training.Learner):
         return {"discriminator": judgement, "penalty": self.weights.penalty * penalty}
 
     @torch.no_grad()
-    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
+    def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """The generators' loss, by which the best pair is kept, and how adversaries and stable images turn out.
 
         ``flip``: share of adversaries that the classifier decides otherwise. ``stable``: share of the images where the
         way starts (SyCE) that it decides alike. ``change`` and ``residue``: mean |x - x_a| and |x - x0|.
         """
         self.last.eval()
-        pool = self.validated = self.validated or self.decisions.sorted(samples, self.validate_most)
+        pool = self.validated(samples)
         totals: dict[str, float] = {}
         for c in (0, 1):
             rows = np.flatnonzero(pool.labels == c)
@@ -221,22 +167,6 @@ class Translation(training.Learner):
 
     def finished(self, i: int) -> bool:
         return bool(self.plateau.finished)
-
-
-def outcome(decisions: Decisions, images: Images, start: Images, adversary: Images) -> dict[str, Values]:
-    """Of each image, whether its adversary is decided otherwise and its start alike, and how far they are from it."""
-    decided = decisions.of(images)
-    return {
-        "flip": (decisions.of(adversary) != decided).float(),
-        "stable": (decisions.of(start) == decided).float(),
-        "change": (images - adversary).abs().flatten(1).mean(1),
-        "residue": (images - start).abs().flatten(1).mean(1),
-    }
-
-
-def parts(rows: np.ndarray) -> list[np.ndarray]:
-    """Rows in pieces of no more than can be judged at once."""
-    return np.array_split(rows, max(1, -(-len(rows) // AT_ONCE)))
 
 
 def said(judgement: Values, *, real: bool) -> Tensor:

@@ -80,7 +80,7 @@ LAYERS = [
     {"errors", "seeds", "shapes", "networks", "sources", "penalty", "plateau"},
     {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images", "splits", "volumes"},
     {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores"},
-    {"training", "explaining", "perturbing", "translating", "workflow"},
+    {"training", "explaining", "deciding", "translating", "perturbing", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts", "downloads"},
 ]

@@ -380,7 +380,7 @@ def test_a_metric_prefers_the_perfect_and_keeps_its_range(name):
 @pytest.mark.parametrize("name", signatures.names("figures"))
 def test_a_figure_is_drawn(name):
     random = np.random.default_rng(3)
-    index = pd.DataFrame({"explain": [False, True, True, True], "subtype": ["", "A", "B", "B"]})
+    index = pd.DataFrame({"subject": range(4), "explain": [False, True, True, True], "subtype": ["", "A", "B", "B"]})
     history = pd.DataFrame({"step": range(4), "name": "loss", "value": random.normal(size=4)})
     curve = pd.DataFrame({"sample": [0, 1] * 2, "at": ["4", "4", "8", "8"], "value": random.uniform(size=4)})
     given = {

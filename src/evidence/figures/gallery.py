@@ -28,7 +28,7 @@ def draw(
 
     Args:
         by: column of the index that tells the groups apart.
-        groups: a row each, an image of that group, of another subject as long as there is one; empty for ``count`` images
+        groups: a row each, an image of that group, of another subject while there is one; empty for ``count`` images
             taken in turn from all groups.
         count: number of rows where no groups are asked for.
         healed: heading of a map that is taken from the image, to show in a last column what is left. Grey images only:

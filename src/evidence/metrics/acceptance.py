@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from evidence import machine
+from evidence.deciding import Decisions, outcome, parts
 from evidence.errors import BadInput
 from evidence.shapes import Images, Values
-from evidence.translating import Decisions, outcome, parts
 
 BETTER = "higher"
 RANGE = (0.0, 1.0)

@@ -77,10 +77,7 @@ class Learner(training.Learner):
         with machine.autocast():
             logits = self.network(images)
         loss = cross_entropy(logits.float(), labels)
-        self.optimisers["classifier"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimisers["classifier"].step()
-        return {"cross_entropy": loss.detach()}
+        return self.descend("classifier", {"cross_entropy": loss})
 
     @torch.no_grad()
     def validate(self, samples: training.Samples, i: int) -> dict[str, float]:

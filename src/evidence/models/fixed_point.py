@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import l1_loss
 
-from evidence import machine, training
+from evidence import machine
+from evidence.deciding import Interpreter, outcome, parts
 from evidence.networks.blocks import Network
 from evidence.networks.fixed_point import Judge, Translator
 from evidence.penalty import gradient_penalty
 from evidence.shapes import Images, Labels, Values
-from evidence.translating import Decisions, Losses, outcome, parts
+from evidence.training import Losses, Samples
 
 NETWORKS = ("perturber", "judge")
 
 
-class Learner(training.Learner):
+class Learner(Interpreter):
     """WGAN-GP with a class: images are translated to the other class and back, and to their own class and again.
 
     Batches are of images under the classifier's decisions. Saved networks: ``perturber`` and ``judge`` after the last
@@ -76,9 +77,8 @@ class Learner(training.Learner):
         validate_every: int = 1_000,
         validate_most: int = 1_000,
     ):
-        super().__init__()
+        super().__init__(classifier, most, validate_most)
         channels, *size = shape
-        self.decisions = Decisions(classifier)
         sizes = {"channels": channels, "width": width}
         self.perturber = Translator(**sizes, blocks=blocks, spatial_dims=len(size), low=low, high=high)
         self.judge = Judge(**sizes, size=tuple(size), depth=depth)
@@ -88,16 +88,12 @@ class Learner(training.Learner):
         }
         self.cycle, self.label, self.likeness = cycle, label, likeness
         self.decision, self.penalty = decision, penalty
-        self.lr, self.batch, self.judge_steps, self.mirror, self.most = lr, batch, judge_steps, mirror, most
-        self.steps, self.validate_every, self.validate_most = steps, validate_every, validate_most
-        self.validated: training.Samples | None = None
+        self.lr, self.batch, self.judge_steps, self.mirror = lr, batch, judge_steps, mirror
+        self.steps, self.validate_every = steps, validate_every
 
     @property
     def networks(self) -> dict[str, Network]:
         return {"perturber": self.perturber, "judge": self.judge}
-
-    def pool(self, samples: training.Samples) -> training.Samples:
-        return self.decisions.sorted(samples, self.most)
 
     def draws(self, i: int) -> int:
         return self.judge_steps + 1
@@ -107,15 +103,9 @@ class Learner(training.Learner):
             optimiser.param_groups[0]["lr"] = self.lr * min(1.0, 2 * (1 - i / self.steps))
         self.judge.requires_grad_(True)
         for _ in range(self.judge_steps):
-            judged = self.update("judge", self.judge_terms(*self.mirrored(*next(batches))))
+            judged = self.descend("judge", self.judge_terms(*self.mirrored(*next(batches))))
         self.judge.requires_grad_(False)
-        return {**judged, **self.update("perturber", self.perturber_terms(*self.mirrored(*next(batches))))}
-
-    def update(self, name: str, terms: Losses) -> Losses:
-        self.optimisers[name].zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
-        self.optimisers[name].step()
-        return {key: value.detach() for key, value in terms.items()}
+        return {**judged, **self.descend("perturber", self.perturber_terms(*self.mirrored(*next(batches))))}
 
     def mirrored(self, images: Images, labels: Labels) -> tuple[Images, Labels]:
         if self.mirror:
@@ -163,11 +153,11 @@ class Learner(training.Learner):
         return terms
 
     @torch.no_grad()
-    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
+    def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """``flip``: share of translations to the other class that the classifier decides so; at least 0.9 is asked of
         it. ``stable``: share of those to the own class that it still decides so. ``change`` and ``residue``: how far
         the two are from the image, mean absolute differences."""
-        pool = self.validated = self.validated or self.decisions.sorted(samples, self.validate_most)
+        pool = self.validated(samples)
         totals: dict[str, float] = {}
         for part in parts(np.arange(len(pool))):
             images, labels = pool.labelled(part)

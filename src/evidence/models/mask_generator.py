@@ -9,19 +9,20 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from evidence import machine, training
+from evidence import machine
+from evidence.deciding import Interpreter
 from evidence.errors import BadInput
 from evidence.networks.blocks import Network
 from evidence.networks.filters import gaussian
 from evidence.networks.mask import MaskGenerator
 from evidence.shapes import Images, Labels, Maps
-from evidence.translating import Decisions, Losses
+from evidence.training import Losses, Samples, in_order
 
 NETWORKS = ("generator",)
 MARGIN = {"destroy": 2.0, "preserve": 1.0}  # of the decided class's log-odds
 
 
-class Learner(training.Learner):
+class Learner(Interpreter):
     """A small, smooth mask whose region decides: replaced, it takes the decision along; alone, it keeps it.
 
     Saved network: ``generator``, a decoder that needs the classifier's features.
@@ -65,10 +66,9 @@ class Learner(training.Learner):
         validate_every: int = 500,
         validate_most: int = 1_000,
     ):
-        super().__init__()
         if not hasattr(classifier, "pyramid"):
             raise BadInput(f"a {type(classifier).__name__} has no pyramid of features for a mask generator")
-        self.decisions = Decisions(classifier)
+        super().__init__(classifier, most, validate_most)
         with torch.no_grad():
             features = self.decisions.classifier.pyramid(machine.to_device(torch.zeros(1, *shape)))
         channels = tuple(each.shape[1] for each in features)
@@ -76,25 +76,17 @@ class Learner(training.Learner):
         self.optimisers = {"generator": torch.optim.Adam(self.generator.parameters(), lr=lr, weight_decay=decay)}
         self.area, self.smooth, self.destroy, self.preserve = area, smooth, destroy, preserve
         self.lr, self.drop_every, self.range = lr, drop_every, high - low
-        self.low, self.high, self.batch, self.most = low, high, batch, most
-        self.steps, self.validate_every, self.validate_most = steps, validate_every, validate_most
-        self.validated: training.Samples | None = None
+        self.low, self.high, self.batch = low, high, batch
+        self.steps, self.validate_every = steps, validate_every
 
     @property
     def networks(self) -> dict[str, Network]:
         return {"generator": self.generator}
 
-    def pool(self, samples: training.Samples) -> training.Samples:
-        return self.decisions.sorted(samples, self.most)
-
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         self.optimisers["generator"].param_groups[0]["lr"] = self.lr * 0.1 ** (i // self.drop_every)
         self.generator.train()
-        terms = self.terms(*next(batches))
-        self.optimisers["generator"].zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
-        self.optimisers["generator"].step()
-        return {key: value.detach() for key, value in terms.items()}
+        return self.descend("generator", self.terms(*next(batches)))
 
     def masks(self, images: Images, labels: Labels) -> Maps:
         with machine.autocast():
@@ -127,13 +119,13 @@ class Learner(training.Learner):
         return (self.low + self.high) / 2 + (colour + noise) * self.range / 2
 
     @torch.no_grad()
-    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
+    def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """``destroyed`` and ``preserved``: shares of images whose decision changes where the mask's region is blurred,
         and whose decision stays where all else is; ``mask``: its mean."""
         self.generator.eval()
-        pool = self.validated = self.validated or self.decisions.sorted(samples, self.validate_most)
+        pool = self.validated(samples)
         totals = {"destroyed": 0.0, "preserved": 0.0, "mask": 0.0}
-        for images, labels in training.in_order(pool, self.batch):
+        for images, labels in in_order(pool, self.batch):
             blurred = gaussian(images, 11.0 * images.shape[-1] / 224, border="edge")
             masks = self.masks(images, labels)
             totals["destroyed"] += float((self.decisions.of(torch.lerp(images, blurred, masks)) != labels).sum())

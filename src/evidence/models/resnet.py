@@ -97,10 +97,7 @@ class Learner(training.Learner):
         with machine.autocast():
             logits = self.network(self.augmentation(images))
         loss = self.loss(logits, labels)
-        self.optimisers["classifier"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimisers["classifier"].step()
-        return {"cross_entropy": loss.detach()}
+        return self.descend("classifier", {"cross_entropy": loss})
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean over the batch of each image's cross-entropy times its class's weight."""

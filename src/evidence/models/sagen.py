@@ -11,18 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from evidence import machine, training
+from evidence import machine
 from evidence.augmentation import Augmentation
+from evidence.deciding import Interpreter, outcome, parts
 from evidence.networks.blocks import Network
 from evidence.networks.translators import Twin
 from evidence.plateau import Plateau
 from evidence.shapes import Images
-from evidence.translating import EPSILON, Decisions, Losses, distance, outcome, parts
+from evidence.training import Losses, Samples
+from evidence.translating import EPSILON, distance
 
 NETWORKS = ("generator", "last")
 
 
-class Learner(training.Learner):
+class Learner(Interpreter):
     """The stable image is to be decided as the image is and to equal it, the adversary to be decided otherwise and to
     equal the stable image.
 
@@ -76,9 +78,8 @@ class Learner(training.Learner):
         validate_most: int = 5_000,
         patience: int = 4,
     ):
-        super().__init__()
+        super().__init__(classifier, most, validate_most)
         channels, *size = shape
-        self.decisions = Decisions(classifier)
         self.last = Twin(
             channels=channels, widths=tuple(widths), spatial_dims=len(size), residual=residual, low=low, high=high
         )
@@ -86,24 +87,15 @@ class Learner(training.Learner):
         self.optimisers = {"generator": torch.optim.Adam(self.last.parameters(), lr=lr, eps=EPSILON)}
         self.adversary, self.stable, self.likeness, self.change = adversary, stable, likeness, change
         self.augmentation = Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high)
-        self.batch, self.most = batch, most
-        self.steps, self.validate_every, self.validate_most = steps, validate_every, validate_most
-        self.validated: training.Samples | None = None
+        self.batch, self.steps, self.validate_every = batch, steps, validate_every
 
     @property
     def networks(self) -> dict[str, Network]:
         return {"generator": self.best, "last": self.last}
 
-    def pool(self, samples: training.Samples) -> training.Samples:
-        return self.decisions.sorted(samples, self.most)
-
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         images, _ = next(batches)
-        terms = self.terms(self.augmentation(images))
-        self.optimisers["generator"].zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
-        self.optimisers["generator"].step()
-        return {key: value.detach() for key, value in terms.items()}
+        return self.descend("generator", self.terms(self.augmentation(images)))
 
     def terms(self, images: Images) -> Losses:
         """The weighted terms of the loss, over images of both decisions."""
@@ -118,10 +110,10 @@ class Learner(training.Learner):
         }
 
     @torch.no_grad()
-    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
+    def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """The loss, by which the best network is kept, and how adversaries and stable images turn out."""
         self.last.eval()
-        pool = self.validated = self.validated or self.decisions.sorted(samples, self.validate_most)
+        pool = self.validated(samples)
         totals: dict[str, float] = {}
         for part in parts(np.arange(len(pool))):
             images = pool.take(part)

@@ -94,8 +94,8 @@ def test_the_rate_falls_in_the_second_half_and_five_judgements_precede_a_transla
             drawn += 1
             yield batch
 
-    plain = learner.update
-    monkeypatch.setattr(learner, "update", lambda name, terms: done.append(name) or plain(name, terms))
+    plain = learner.descend
+    monkeypatch.setattr(learner, "descend", lambda name, terms: done.append(name) or plain(name, terms))
     for i in range(10):
         learner.step(batches(), i)
         rates.append(learner.optimisers["perturber"].param_groups[0]["lr"] / 1e-4)
@@ -111,7 +111,7 @@ def test_a_judgement_moves_the_judge_and_a_translation_the_translator(learner, b
     for name, terms in (("judge", learner.judge_terms), ("perturber", learner.perturber_terms)):
         learner.judge.requires_grad_(name == "judge")
         before = state()
-        learner.update(name, terms(*batch))
+        learner.descend(name, terms(*batch))
         for network, old in before.items():
             same = all(torch.equal(a, b) for a, b in zip(old, learner.networks[network].parameters(), strict=True))
             assert same == (network != name)

@@ -110,7 +110,7 @@ def test_it_learns_where_the_decision_is(tmp_path):
 
     torch.manual_seed(0)
     samples = drawn(40)
-    learner = Learner((1, 12, 16), Middle(), batch=20, steps=200, validate_every=200, lr=1e-2, smooth=0.0005)
+    learner = Learner((1, 12, 16), Middle(), batch=20, steps=200, validate_every=200, lr=3e-3, smooth=0.0005, area=4.0)
     history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
     learner.generator.eval()
     images, labels = learner.pool(samples).labelled(np.arange(40))

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from evidence.deciding import Decisions, outcome
 from evidence.errors import BadInput
 from evidence.models import cyce, sagen, syce
 from evidence.plateau import Plateau
 from evidence.training import Samples
-from evidence.translating import Decisions, distance, outcome
+from evidence.translating import distance
 
 SHAPE = (1, 8, 12)
 SMALL = {"widths": (2, 3), "judge_widths": (2, 3), "augment": 0.0, "horizontal": False, "vertical": False}
@@ -142,11 +143,11 @@ def moved(before, after):
 def test_a_step_updates_generators_together_or_in_turn_and_then_each_discriminator(made, model, updates, monkeypatch):
     learner = made(model, augment=0.0)
     learner.augmentation = lambda images: images
-    done, plain = [], learner.update
+    done, plain = [], learner.descend
 
-    def update(name, terms, losses):
+    def descend(name, *terms):
         before = copy.deepcopy(learner)
-        plain(name, terms, losses)
+        losses = plain(name, *terms)
         done.append((name, len(terms)))
         assert moved(before.last, learner.last) == (name == "generators")
         touched = [moved(*pair) for pair in zip(before.discriminators, learner.discriminators, strict=True)]
@@ -154,8 +155,9 @@ def test_a_step_updates_generators_together_or_in_turn_and_then_each_discriminat
         assert touched == [name == "discriminators" and place == c for c in (0, 1)]
         if name == "generators":
             assert all(moved(*pair) for pair in zip(before.last.generators, learner.last.generators, strict=True))
+        return losses
 
-    monkeypatch.setattr(learner, "update", update)
+    monkeypatch.setattr(learner, "descend", descend)
     losses = learner.step(iter([images_of()]), 0)
     generators = [("generators", 2 // updates)] * updates
     assert done == [*generators, ("discriminators", 1), ("discriminators", 1)]
