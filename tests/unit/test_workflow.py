@@ -367,6 +367,14 @@ def test_the_paper_scale_restates_every_setting_of_the_quick_scale(config, root)
     assert not forgotten
 
 
+def test_the_smoke_scale_shortens_every_training(config, root):
+    """What the quick scale says of one dataset alone would go on in it, at any length."""
+    smoke = merged(config, yaml.safe_load((root / "scales" / "smoke.yaml").read_text()))
+    trainings = list(smoke["models"].values())
+    trainings += [entry[label] for entry in smoke["datasets"].values() for label in smoke["models"] if label in entry]
+    assert [entry for entry in trainings if entry.get("steps", 0) > 60] == []
+
+
 @pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours"])
 def test_every_scale_is_a_plan(config, root, scale):
     overlay = yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text())
