@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
             "--out": {
                 "default": "docs/measured",
                 "help": "where <paper>-<scale>.md, .csv, -claims.csv, -curves.csv and pictures go; at the papers' own "
-                "size without -<scale>",
+                "size, and where both are called alike, without -<scale>",
             },
             "--pictures": {"action": "store_true", "help": "keep pictures of real images too: their licence allows it"},
         },
@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     page, scale = folder / "page.md", folder.parents[1]
     if not page.is_file():
         raise BadInput(f"{page} is missing; make the scale first: snakemake --configfile scales/<scale>.yaml")
-    name, out = folder.name if scale.name == "paper" else f"{folder.name}-{scale.name}", Path(args.out)
+    name = folder.name if scale.name in ("paper", folder.name) else f"{folder.name}-{scale.name}"
+    out = Path(args.out)
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
     text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"

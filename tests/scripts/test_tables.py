@@ -169,6 +169,15 @@ def test_a_score_of_all_samples_has_no_sample(script, dataset, networks, tmp_pat
         assert scores["sample"].isna().all() == (count == 1)
 
 
+@pytest.mark.parametrize(("scale", "name"), [("real", "cohort-real"), ("paper", "cohort"), ("cohort", "cohort")])
+def test_what_is_kept_is_called_after_paper_and_scale(script, tmp_path, scale, name):
+    folder = tmp_path / "results" / scale / "papers" / "cohort"
+    io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n")
+    status, text = script("record", folder, "--out", tmp_path / "out")
+    assert status == 0, text
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{name}.md"]
+
+
 @pytest.mark.parametrize("words", [(), ("--pictures",)])
 def test_pictures_of_real_images_are_kept_only_where_somebody_says_so(script, tmp_path, words):
     folder = tmp_path / "results" / "real" / "papers" / "cohort"
