@@ -372,7 +372,7 @@ def test_the_smoke_scale_shortens_every_training(config, root):
     smoke = merged(config, yaml.safe_load((root / "scales" / "smoke.yaml").read_text()))
     trainings = list(smoke["models"].values())
     trainings += [entry[label] for entry in smoke["datasets"].values() for label in smoke["models"] if label in entry]
-    assert [entry for entry in trainings if entry.get("steps", 0) > 60] == []
+    assert [entry for entry in trainings if entry.get("steps", 0) > 120] == []
 
 
 @pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours"])
