@@ -32,6 +32,7 @@ SECTIONS = {  # of a paper: the keys that an entry may have, and those that it m
     ),
     "claims": ({"says", "how", "fixed", "of", *RELATIONS, "within", "optional"}, {"says", "of"}),
 }
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast, where it is built in
 CELL = {"over": "sample", "decimals": 2}
 
 
@@ -71,7 +72,7 @@ def load(path: str) -> dict[str, Any]:
         there = [other.stem for other in file.parent.glob("*.yaml")]
         raise BadInput(f"there is no paper {file.stem!r} in {file.parent}/; {near(file.stem, there)}")
     try:
-        paper = yaml.safe_load(file.read_text(encoding="utf-8"))
+        paper = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     _known(path, paper, {"title", "reference", "notes", *SECTIONS})

@@ -2,6 +2,8 @@
 
 import re
 import resource
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -26,13 +28,26 @@ def jobs(run):
     return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", summary, re.M)}
 
 
-def test_the_quick_scale_is_planned_in_three_seconds(fresh):
-    snakemake(fresh, "-n")  # caches warm: the promise is about planning, not about the disk
+def processor_time(call):
+    """What a call returns, and the processor time of its subprocesses, in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    planned = jobs(snakemake(fresh, "-n"))
+    result = call()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert taken < 3, "of processor time, for others may use this machine too"
+    return result, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_quick_scale_is_planned_in_three_seconds(fresh):
+    """Three where importing Snakemake takes one, so that neither the machine nor its other users count."""
+    snakemake(fresh, "-n")  # caches warm: the promise is about planning, not about the disk
+    ratios = []
+    for _ in range(3):
+        _, importing = processor_time(
+            lambda: subprocess.run([sys.executable, "-c", "import snakemake.cli"], check=True)
+        )
+        run, planning = processor_time(lambda: snakemake(fresh, "-n"))
+        ratios.append(planning / importing)
+    planned = jobs(run)
+    assert min(ratios) < 3, ratios
     assert planned["train"] == 3 + 2 * 6, "three networks of VA-GAN's paper; six on brains and on X-rays"
     assert planned["page"] == 2
     assert not (fresh / "results").exists()
