@@ -1,13 +1,13 @@
 """How CyCE and SyCE are trained: two generators between the decisions of a classifier, two discriminators against them.
 
 Facts are those of the authors' released code (arXiv 2106.10947, its configurations for digits), on which Charachon et
-al. (2021) build. No term compares an image with its adversary: they are close because the way back (CyCE), or the
-second way forth (SyCE), has to lead to the image again.
+al. (2021) build. There no term compares an image with its adversary: they are close because the way back (CyCE), or the
+second way forth (SyCE), has to lead to the image again. That takes thousands of steps; ``proximity`` may help out.
 """
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from evidence.networks.translators import Discriminator, Pair
 from evidence.penalty import gradient_penalty
 from evidence.plateau import Plateau
 from evidence.shapes import Images, Values
-from evidence.training import Losses, Samples, added
+from evidence.training import Losses, Samples, added, move_average
 
 EPSILON = 1e-7  # of Adam in Keras
 
@@ -38,13 +38,23 @@ class Weights:
     symmetric: float
     symmetric_class: float
     penalty: float
+    proximity: float
+    held: float
+
+    def at(self, share: float) -> "Weights":
+        """What holds images close grows with the share of a training that is over, and is whole after four fifths.
+
+        Adversaries have to be found before they can be close; held with all weight from the first step on, none are.
+        """
+        held = self.held + (1 - self.held) * min(1.0, share / 0.8)
+        return replace(self, symmetric=held * self.symmetric, proximity=held * self.proximity)
 
 
 class Translation(Interpreter):
     """CyCE's training, or SyCE's where the generators are ``symmetric``; their modules explain the hyperparameters.
 
     Batches are of images that the classifier decides to be of class 0, and of class 1. Saved networks: ``generator``,
-    the pair at the lowest validation loss, and ``last``.
+    the pair at the lowest validation loss, and ``last``. With an ``average``, both are moving averages.
     """
 
     by_class = True
@@ -63,6 +73,7 @@ class Translation(Interpreter):
         residual: bool,
         lr: float,
         batch: int,
+        average: float,
         patience: int,
         most: int,
         steps: int,
@@ -83,54 +94,62 @@ class Translation(Interpreter):
         self.discriminators = nn.ModuleList(
             Discriminator(size=tuple(size), channels=channels, widths=tuple(judge_widths)) for _ in range(2)
         )
+        self.average = copy.deepcopy(self.last).requires_grad_(False) if average else None
         self.best, self.plateau = copy.deepcopy(self.last), Plateau(patience)
         self.optimisers = {
             name: torch.optim.Adam(network.parameters(), lr=lr, eps=EPSILON)
             for name, network in (("generators", self.last), ("discriminators", self.discriminators))
         }
         self.together, self.weights, self.augmentation = together, weights, augmentation
-        self.batch, self.steps, self.validate_every = batch, steps, validate_every
+        self.batch, self.steps, self.validate_every, self.decay = batch, steps, validate_every, average
+
+    @property
+    def shown(self) -> Pair:
+        """The generators as they are validated and saved."""
+        return self.last if self.average is None else self.average
 
     @property
     def networks(self) -> dict[str, Network]:
-        return {"generator": self.best, "last": self.last}
+        return {"generator": self.best, "last": self.shown}
 
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         images = [self.augmentation(each) for each in next(batches)]
         self.discriminators.requires_grad_(False)
+        weights = self.weights.at(i / self.steps)
         if self.together:
-            found = [self.descend("generators", *(self.generator_terms(images[c], c) for c in (0, 1)))]
+            found = [
+                self.descend("generators", *(self.generator_terms(self.last, images[c], c, weights) for c in (0, 1)))
+            ]
         else:
-            found = [self.descend("generators", self.generator_terms(images[c], c)) for c in (0, 1)]
+            found = [self.descend("generators", self.generator_terms(self.last, images[c], c, weights)) for c in (0, 1)]
+        if self.average is not None:  # which soon forgets the first steps
+            move_average(self.average, self.last, min(self.decay, (i + 1) / (i + 10)))
         self.discriminators.requires_grad_(True)
         for c in (0, 1):  # each meets what the generators, now better, make
             with torch.no_grad():
-                generated = self.translated(images[1 - c], 1 - c)
+                generated = translated(self.last, images[1 - c], 1 - c)
             found.append(self.descend("discriminators", self.discriminator_terms(images[c], generated, c)))
         return added(found)
-
-    def translated(self, images: Images, label: int) -> Images:
-        with machine.autocast():
-            return self.last.across(images, label)
 
     def judged(self, images: Images, label: int) -> Values:
         with machine.autocast():
             return self.discriminators[label](images).to(images.dtype)
 
-    def generator_terms(self, images: Images, c: int) -> Losses:
+    def generator_terms(self, pair: Pair, images: Images, c: int, w: Weights) -> Losses:
         """The weighted terms of one direction; ``images`` are of the batch of class c, as drawn."""
-        w = self.weights
         decided = self.decisions.of(images)  # augmentation may have changed what the classifier sees
-        adversary = self.translated(images, c)
-        cycled = self.translated(adversary, 1 - c)
+        adversary = translated(pair, images, c)
+        cycled = translated(pair, adversary, 1 - c)
         terms = {
             "adversary": w.adversary * cross_entropy(self.decisions.log_odds(adversary), 1 - decided),
             "gan": w.gan * said(self.judged(adversary, 1 - c), real=True),
             "cycle": w.cycle * distance(images, cycled),
             "cycle_class": w.cycle_class * cross_entropy(self.decisions.log_odds(cycled), decided),
         }
-        if self.last.symmetric:
-            stable = self.translated(adversary, c)
+        if w.proximity:
+            terms["proximity"] = w.proximity * (images - adversary).abs().mean()
+        if pair.symmetric:
+            stable = translated(pair, adversary, c)
             terms["symmetric"] = w.symmetric * distance(images, stable)
             terms["symmetric_class"] = w.symmetric_class * cross_entropy(self.decisions.log_odds(stable), decided)
         return terms
@@ -148,25 +167,30 @@ class Translation(Interpreter):
         ``flip``: share of adversaries that the classifier decides otherwise. ``stable``: share of the images where the
         way starts (SyCE) that it decides alike. ``change`` and ``residue``: mean |x - x_a| and |x - x0|.
         """
-        self.last.eval()
+        pair = self.shown.eval()
         pool = self.validated(samples)
         totals: dict[str, float] = {}
         for c in (0, 1):
             rows = np.flatnonzero(pool.labels == c)
             for part in parts(rows):
                 images = pool.take(part)
-                loss = float(sum(self.generator_terms(images, c).values()))
+                loss = float(sum(self.generator_terms(pair, images, c, self.weights).values()))
                 totals["loss"] = totals.get("loss", 0.0) + loss * len(part) / len(rows)  # both directions count alike
-                ends = self.last.path(images, torch.full((len(part),), c, device=images.device))
+                ends = pair.path(images, torch.full((len(part),), c, device=images.device))
                 for key, values in outcome(self.decisions, images, *ends).items():
                     totals[key] = totals.get(key, 0.0) + float(values.sum()) / len(pool)
-        self.last.train()
+        pair.train()
         if self.plateau.improved(totals["loss"], self.optimisers.values()):
-            self.best.load_state_dict(self.last.state_dict())
+            self.best.load_state_dict(pair.state_dict())
         return totals
 
     def finished(self, i: int) -> bool:
         return bool(self.plateau.finished)
+
+
+def translated(pair: Pair, images: Images, label: int) -> Images:
+    with machine.autocast():
+        return pair.across(images, label)
 
 
 def said(judgement: Values, *, real: bool) -> Tensor:

@@ -25,6 +25,10 @@ class Learner(translating.Translation):
         symmetric: weight of the stable image, mean square plus mean absolute difference to the image.
         symmetric_class: weight of the cross-entropy of the stable image, which is to be decided alike.
         penalty: weight of the discriminators' gradient penalty.
+        proximity: weight of the mean absolute difference between image and adversary. Paper: no such term; without it
+            the adversaries of a short training change all of an image.
+        held: share of their weights that proximity and symmetric have at first; it grows, and is 1 after 0.8 of the
+            steps. Paper: 1.
         together: update once on both directions' losses, or after each.
         lr: learning rate of both Adam optimisers; it falls to 0.3 of it after ``patience`` validations without a better
             loss, and training ends where it would fall below 1e-5.
@@ -32,6 +36,8 @@ class Learner(translating.Translation):
         widths: channels of the generators' levels. Released: 16, 32, 64.
         judge_widths: channels of the discriminators' levels. Released: 32, 64, 96.
         residual: draw the change of the image, from none on, not the image. Released: no; yes is learnt sooner.
+        average: decay a step of a moving average of the generators, which is validated and kept in their place; 0 for
+            none, as in the paper. Single steps swing, the more the shorter a training.
         low: intensity of an image's darkest pixel.
         high: intensity of its brightest.
         augment: how far training images are turned, moved and scaled at random: times 10°, 5 % and 10 %.
@@ -56,12 +62,15 @@ class Learner(translating.Translation):
         symmetric: float = 10.0,
         symmetric_class: float = 0.01,
         penalty: float = 1.0,
+        proximity: float = 0.0,
+        held: float = 1.0,
         together: bool = False,
         lr: float = 1e-4,
         batch: int = 16,
         widths: tuple[int, ...] = (16, 32, 64, 128, 256),
         judge_widths: tuple[int, ...] = (32, 64, 128, 256, 256),
         residual: bool = False,
+        average: float = 0.0,
         low: float = 0.0,
         high: float = 1.0,
         augment: float = 1.0,
@@ -78,12 +87,15 @@ class Learner(translating.Translation):
             classifier,
             symmetric=True,
             together=together,
-            weights=translating.Weights(adversary, gan, cycle, cycle_class, symmetric, symmetric_class, penalty),
+            weights=translating.Weights(
+                adversary, gan, cycle, cycle_class, symmetric, symmetric_class, penalty, proximity, held
+            ),
             augmentation=Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high),
             widths=widths,
             residual=residual,
             judge_widths=judge_widths,
             lr=lr,
+            average=average,
             batch=batch,
             patience=patience,
             most=most,

@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import interpolate
 
 from evidence.errors import BadInput
@@ -91,7 +92,7 @@ class Pair(Network):
     def across(self, images: Images, label: int) -> Images:
         """Images of one class, all of them, as they would look in the other."""
         drawn = self.generators[label](images).to(images.dtype)
-        return (images + drawn if self.residual else drawn).clamp(self.low, self.high)
+        return Cut.apply(images + drawn if self.residual else drawn, self.low, self.high)
 
     def path(self, images: Images, labels: Labels) -> tuple[Images, Images]:
         """Where the way of each image starts, and its adversary; ``labels`` are the classifier's decisions."""
@@ -137,11 +138,32 @@ class Twin(Network):
         stable, adversary = (head(features).to(images.dtype) for head in (self.stable, self.adversary))
         if self.residual:
             stable, adversary = images + stable, images + adversary
-        return stable.clamp(self.low, self.high), adversary.clamp(self.low, self.high)
+        return Cut.apply(stable, self.low, self.high), Cut.apply(adversary, self.low, self.high)
 
     def path(self, images: Images, labels: Labels) -> tuple[Images, Images]:
         """The same, whatever the classifier decided: this generator knows no classes."""
         return self(images)
+
+
+class Cut(torch.autograd.Function):
+    """Clamps to a range. The gradient passes also where a value was cut, if to descend leads back into the range.
+
+    Plain clamping (the released code's) passes nothing there, and a generator that has drawn an image black, or white,
+    never learns again.
+    """
+
+    @staticmethod
+    def forward(ctx, values: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(values)
+        ctx.range = low, high
+        return values.clamp(low, high)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, slope: Tensor) -> tuple[Tensor, None, None]:
+        (values,), (low, high) = ctx.saved_tensors, ctx.range
+        lost = ((values < low) & (slope > 0)) | ((values > high) & (slope < 0))
+        return slope.masked_fill(lost, 0.0), None, None
 
 
 class Discriminator(Network):

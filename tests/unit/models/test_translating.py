@@ -47,6 +47,8 @@ def made():
             if isinstance(layer, nn.Conv2d) and layer.out_channels == 1:
                 nn.init.constant_(layer.bias, 0.5)
                 layer.weight.data *= 0.3
+        if getattr(learner, "average", None) is not None:
+            learner.average.load_state_dict(learner.last.state_dict())
         learner.last.double()
         if hasattr(learner, "discriminators"):
             learner.discriminators.double()
@@ -74,9 +76,10 @@ def sigmoid(value):
 @pytest.mark.parametrize("model", [cyce, syce])
 @pytest.mark.parametrize("c", [0, 1])
 def test_the_generators_loss_is_that_of_the_twin(made, model, c):
-    learner, images = made(model), images_of()[c]
+    learner, images = made(model, proximity=3.0), images_of()[c]
     w, (there, back) = learner.weights, (learner.last.generators[c], learner.last.generators[1 - c])
-    expected = dict.fromkeys(("adversary", "gan", "cycle", "cycle_class", "symmetric", "symmetric_class"), 0.0)
+    keys = ("adversary", "gan", "cycle", "cycle_class", "proximity", "symmetric", "symmetric_class")
+    expected = dict.fromkeys(keys, 0.0)
     with torch.no_grad():
         for x in images:
             decided = float(probability(x) >= 0.5)
@@ -88,11 +91,13 @@ def test_the_generators_loss_is_that_of_the_twin(made, model, c):
                 ("gan", w.gan, log_loss(1, real)),
                 ("cycle", w.cycle, l12(x, cycled)),
                 ("cycle_class", w.cycle_class, log_loss(decided, probability(cycled))),
+                ("proximity", w.proximity, float((x - adversary).abs().mean())),
                 ("symmetric", w.symmetric, l12(x, stable)),
                 ("symmetric_class", w.symmetric_class, log_loss(decided, probability(stable))),
             ):
                 expected[key] += weight * value / len(images)
-    found = {key: float(value.detach()) for key, value in learner.generator_terms(images, c).items()}
+    terms = learner.generator_terms(learner.last, images, c, w)
+    found = {key: float(value.detach()) for key, value in terms.items()}
     kept = [key for key in expected if model is syce or "symmetric" not in key]
     assert list(found) == kept
     assert found == pytest.approx({key: expected[key] for key in kept}, rel=1e-6)
@@ -182,6 +187,47 @@ def test_each_discriminator_sees_its_class_and_what_the_better_generators_make_o
         assert not generated.requires_grad
 
 
+@pytest.mark.parametrize("model", [cyce, syce])
+def test_what_holds_images_close_grows_until_four_fifths_of_the_steps(made, model, monkeypatch, samples):
+    learner, seen = made(model, proximity=3.0, held=0.2, steps=10).float(), []
+    plain = learner.generator_terms
+
+    def terms(pair, images, c, w):
+        seen.append(w)
+        return plain(pair, images, c, w)
+
+    monkeypatch.setattr(learner, "generator_terms", terms)
+    for i in range(10):
+        learner.step(iter([tuple(each.float() for each in images_of())]), i)
+    shares = [0.2 + 0.1 * i for i in range(9)] + [1.0]
+    assert [w.proximity for w in seen[::2]] == pytest.approx([3 * share for share in shares])
+    assert [w.symmetric for w in seen[::2]] == pytest.approx([learner.weights.symmetric * share for share in shares])
+    assert {(w.adversary, w.cycle, w.symmetric_class) for w in seen} == {
+        (learner.weights.adversary, learner.weights.cycle, learner.weights.symmetric_class)
+    }
+    seen.clear()
+    learner.validate(samples, 9)
+    assert set(seen) == {learner.weights}, "validations compare, so theirs are whole"
+
+
+@pytest.mark.parametrize("model", [cyce, syce])
+def test_where_an_average_is_asked_for_it_is_validated_and_kept(made, model, samples):
+    learner = made(model, average=0.9).float()
+    expected = copy.deepcopy(learner.last)
+    assert learner.networks["last"] is learner.average
+    for i in range(3):
+        learner.step(iter([tuple(each.float() for each in images_of())]), i)
+        decay = min(0.9, (i + 1) / (i + 10))  # the first steps are not remembered long
+        for old, new in zip(expected.parameters(), learner.last.parameters(), strict=True):
+            old.data = decay * old.data + (1 - decay) * new.data
+    for one, other in zip(expected.parameters(), learner.average.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    assert moved(learner.average, learner.last)
+    assert not any(p.requires_grad for p in learner.average.parameters())
+    learner.validate(samples, 2)
+    assert not moved(learner.best, learner.average)
+
+
 @pytest.fixture
 def samples():
     """Labels are wrong on purpose: what counts is what the classifier decides."""
@@ -221,7 +267,10 @@ def test_a_validation_is_the_mean_over_images_and_keeps_the_best(made, model, sa
         if model is sagen:
             loss = float(sum(learner.terms(images).values()))
         else:
-            loss = sum(float(sum(learner.generator_terms(images[labels == c], c).values())) for c in (0, 1))
+            loss = sum(
+                float(sum(learner.generator_terms(learner.last, images[labels == c], c, learner.weights).values()))
+                for c in (0, 1)
+            )
     assert found["loss"] == pytest.approx(loss, rel=1e-5)
     for key, values in outcome(learner.decisions, images, start, adversary).items():
         assert found[key] == pytest.approx(float(values.mean()), abs=1e-6)
@@ -281,4 +330,5 @@ def test_the_defaults_are_those_of_the_release():
         found = defaults[model]
         assert (found["adversary"], found["gan"], found["cycle"], found["cycle_class"]) == (0.2, 0.25, cycle, 0.005)
         assert (found["penalty"], found["lr"], found["patience"], found["together"]) == (1.0, 1e-4, 4, together)
+        assert (found["proximity"], found["held"], found["average"]) == (0.0, 1.0, 0.0), "ours, and not of the release"
     assert (defaults[syce]["symmetric"], defaults[syce]["symmetric_class"]) == (10.0, 0.01)

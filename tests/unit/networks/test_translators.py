@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evidence.errors import BadInput
-from evidence.networks.translators import Affine, Discriminator, Pair, ResidualUNet, Twin
+from evidence.networks.translators import Affine, Cut, Discriminator, Pair, ResidualUNet, Twin
 
 AT_224 = (16, 32, 64, 128, 256)
 
@@ -141,3 +141,28 @@ def test_weights_are_glorots():
 def test_sizes_that_cannot_be_halved_are_refused():
     with pytest.raises(BadInput, match="sizes divisible by 4, not 16×22"):
         Pair(symmetric=False).path(noise(1, 1, 16, 22), torch.tensor([0]))
+
+
+def test_what_is_cut_is_clamped_and_learns_where_that_leads_back():
+    values = torch.tensor([-0.5, -0.5, 0.5, 0.5, 1.5, 1.5], dtype=torch.float64, requires_grad=True)
+    found = Cut.apply(values, 0.0, 1.0)
+    assert torch.equal(found, values.clamp(0, 1))
+    slopes = torch.tensor([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0], dtype=torch.float64)
+    found.backward(slopes)
+    assert values.grad.tolist() == [-1.0, 0.0, -1.0, 1.0, 0.0, 1.0]
+
+
+def test_a_generator_that_draws_all_black_still_learns():
+    torch.manual_seed(0)
+    pair = Pair(symmetric=True, widths=(2, 4), residual=True)
+    images = torch.rand(2, 1, 8, 8)
+    with torch.no_grad():
+        pair.generators[0][-1].bias.fill_(-2.0)
+    optimiser = torch.optim.Adam(pair.parameters(), lr=0.1)
+    assert not pair.across(images, 0).any()
+    for _ in range(100):
+        optimiser.zero_grad()
+        loss = (pair.across(images, 0) - images).abs().mean()
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.05
