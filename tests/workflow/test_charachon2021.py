@@ -7,6 +7,8 @@ import pytest
 
 from tests.workflow.conftest import smoke
 
+pytestmark = pytest.mark.xdist_group("charachon2021")  # one worker makes the smoke scale, and looks at it
+
 OURS = ("difference", "v1", "v2", "v2k")
 
 

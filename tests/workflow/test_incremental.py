@@ -13,6 +13,8 @@ from evidence.sources import has_code
 from evidence.workflow import Plan
 from tests.workflow.conftest import snakemake
 
+pytestmark = pytest.mark.xdist_group("smoke")  # one worker makes the smoke scale, and looks at it
+
 SYNTHETIC, COHORT = "synthetic", "cohort"
 PAPER = "papers/baumgartner2018"
 

@@ -11,6 +11,8 @@ import yaml
 
 from tests.workflow.conftest import copy_of, snakemake
 
+pytestmark = pytest.mark.xdist_group("smoke")  # one worker makes the smoke scale, and looks at it
+
 TABLE = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
 
 
