@@ -305,7 +305,7 @@ def test_the_recipe_sees_the_code_and_which_network_is_meant(tmp_path):
     (package / "a.py").write_text("from evidence import b\n")
     (package / "b.py").write_text("x = 1\n")
     before = sources.digest("src/evidence/a.py", root=tmp_path)
-    for cache in (sources.closure, sources.imports, sources.has_code, sources._tree):
+    for cache in (sources.closure, sources.imports, sources.has_code):
         cache.cache_clear()
     (package / "b.py").write_text("x = 2\n")
     assert sources.digest("src/evidence/a.py", root=tmp_path) != before
