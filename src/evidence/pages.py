@@ -32,7 +32,7 @@ SECTIONS = {  # of a paper: the keys that an entry may have, and those that it m
     ),
     "claims": ({"says", "how", "fixed", "of", *RELATIONS, "within", "optional"}, {"says", "of"}),
 }
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast, where it is built in
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, which is faster, where it is built in
 CELL = {"over": "sample", "decimals": 2}
 
 

@@ -116,12 +116,14 @@ class Translation(Interpreter):
         images = [self.augmentation(each) for each in next(batches)]
         self.discriminators.requires_grad_(False)
         weights = self.weights.at(i / self.steps)
+
+        def terms(c: int) -> Losses:
+            return self.generator_terms(self.last, images[c], c, weights)
+
         if self.together:
-            found = [
-                self.descend("generators", *(self.generator_terms(self.last, images[c], c, weights) for c in (0, 1)))
-            ]
+            found = [self.descend("generators", terms(0), terms(1))]
         else:
-            found = [self.descend("generators", self.generator_terms(self.last, images[c], c, weights)) for c in (0, 1)]
+            found = [self.descend("generators", terms(c)) for c in (0, 1)]
         if self.average is not None:  # which soon forgets the first steps
             move_average(self.average, self.last, min(self.decay, (i + 1) / (i + 10)))
         self.discriminators.requires_grad_(True)

@@ -38,7 +38,7 @@ def snakemake(folder: Path, *words: str, **environment: str) -> subprocess.Compl
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,  # ends what hangs; on a busy machine the longest here takes half of it
     )
 
 

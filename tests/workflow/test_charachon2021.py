@@ -7,7 +7,7 @@ import pytest
 
 from tests.workflow.conftest import smoke
 
-pytestmark = pytest.mark.xdist_group("charachon2021")  # one worker makes the smoke scale, and looks at it
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker for all: what these start takes every core
 
 OURS = ("difference", "v1", "v2", "v2k")
 

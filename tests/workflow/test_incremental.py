@@ -13,7 +13,7 @@ from evidence.sources import has_code
 from evidence.workflow import Plan
 from tests.workflow.conftest import snakemake
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one worker makes the smoke scale, and looks at it
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker for all: what these start takes every core
 
 SYNTHETIC, COHORT = "synthetic", "cohort"
 PAPER = "papers/baumgartner2018"

@@ -11,7 +11,7 @@ import yaml
 
 from tests.workflow.conftest import copy_of, snakemake
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one worker makes the smoke scale, and looks at it
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker for all: what these start takes every core
 
 TABLE = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
 
@@ -39,7 +39,7 @@ def processor_time(call):
 
 
 def test_the_quick_scale_is_planned_in_no_time(fresh):
-    """Three seconds where importing Snakemake takes one: in units of that, neither machine nor other users count."""
+    """In units of importing Snakemake, so that neither the machine nor its other users count; about three of them."""
     snakemake(fresh, "-n")  # caches warm: the promise is about planning, not about the disk
     ratios = []
     for _ in range(3):
