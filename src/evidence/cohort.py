@@ -73,10 +73,17 @@ def _published(index: pd.DataFrame) -> pd.Series:
 
 def explained(index: pd.DataFrame, *, most: int = 0, baseline: int = 0, seed: int = 42) -> np.ndarray:
     """Which samples are explained: the test samples of the class of interest, or ``most`` of them drawn at random, and
-    so many of the ``baseline`` class."""
+    so many of the ``baseline`` class. Where authors published whom they explained, no others of that class are."""
     flags, random = np.zeros(len(index), bool), np.random.default_rng(seed)
     for label, count in ((1, most), (0, baseline)):
-        chosen = np.flatnonzero((index["split"] == "test") & (index["label"] == label))
+        able = (index["split"] == "test") & (index["label"] == label)
+        if label and "listed" in index:
+            able &= index["listed"]
+            if not able.any():
+                raise BadInput(
+                    "the published list of explained samples names none that is tested here; remove the list"
+                )
+        chosen = np.flatnonzero(able)
         if count and count < len(chosen):
             chosen = random.choice(chosen, count, replace=False)
         flags[chosen if label or count else []] = True

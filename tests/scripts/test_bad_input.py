@@ -81,7 +81,7 @@ def test_raw_files_that_can_be_downloaded_are(script, tmp_path, monkeypatch):
     monkeypatch.setattr("evidence.downloads.obtain", obtain)
     status, text = script("fetch", "tumour", "--label", "brains", "--manifest", tmp_path / "out/manifest.csv")
     assert status == 0, text
-    assert asked == [[tumour.TASK, f"{tumour.TASK}/{tumour.SPLIT}"]]
+    assert asked == [[tumour.TASK, f"{tumour.TASK}/{tumour.SPLIT}", f"{tumour.TASK}/{tumour.EXPLAINED}"]]
     assert (tmp_path / "out" / "raw").resolve() == tmp_path / "data" / "brains"
 
 

@@ -138,6 +138,18 @@ def test_or_some_of_them_drawn_by_seed(index):
         np.testing.assert_array_equal(cohort.explained(index, most=most), everyone)
 
 
+def test_of_the_class_of_interest_none_but_those_that_were_published(index):
+    index["listed"] = np.arange(len(index)) % 3 == 0
+    everyone = cohort.explained(index.drop(columns="listed"))
+    np.testing.assert_array_equal(cohort.explained(index), everyone & index["listed"])
+    some = cohort.explained(index, most=4, baseline=5)
+    assert index["listed"][some & (index["label"] == 1)].tolist() == [True] * 4
+    assert sorted(index["label"][some]) == [0] * 5 + [1] * 4
+    assert not index["listed"][some & (index["label"] == 0)].all(), "no list of healthy ones is published"
+    with pytest.raises(BadInput, match="names none that is tested here"):
+        cohort.explained(index.assign(listed=False))
+
+
 def test_the_settings_are_the_arguments_they_stand_for():
     settings = {name: p.default for name, p in inspect.signature(cohort.settings).parameters.items()}
     split = {name: p.default for name, p in inspect.signature(cohort.split).parameters.items()}

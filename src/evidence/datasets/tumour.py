@@ -5,10 +5,11 @@ stripped, 1 mm; ``labelsTr`` with oedema 1, non-enhancing 2 and enhancing tumour
 of class 1 where ten pixels and more are tumour; oedema is none. The authors' README says so, not the paper.
 
 A folder of BraTS patients (``X/X_t1ce.nii.gz`` and ``X/X_seg.nii.gz``) is taken too: its labels 1 and 4 are tumour.
-The published split (``split_brain_tumor_classifier_training.json`` beside ``imagesTr``) is kept where it is there.
+The published split, and the published list of the thousand slices that were explained, are kept where they lie beside
+``imagesTr``, as ``split_brain_tumor_classifier_training.json`` and ``split_brain_tumor_interpreter_evaluation.json``.
 
-Source: MONAI's copy of the archive, and the split from the authors' repository (``DOWNLOADS``). Licence: CC BY-SA 4.0;
-the split has none. Reference: http://medicaldecathlon.com.
+Source: MONAI's copy of the archive, and both lists from the authors' repository (``DOWNLOADS``). Licence: CC BY-SA 4.0;
+the lists have none. Reference: http://medicaldecathlon.com.
 """
 
 from pathlib import Path
@@ -24,12 +25,13 @@ from evidence.errors import BadInput
 from evidence.images import stretched
 from evidence.io import Units, replacing, save_json
 from evidence.seeds import rng
-from evidence.splits import published
+from evidence.splits import chosen, published
 
 CHANNELS = ("FLAIR", "T1w", "T1gd", "T2w")
 LABELS = ("background", "edema", "non-enhancing tumor", "enhancing tumour")
 BRATS = {1: 2, 2: 1, 4: 3}  # label of BraTS → label of the Decathlon
 SPLIT = "split_brain_tumor_classifier_training.json"
+EXPLAINED = "split_brain_tumor_interpreter_evaluation.json"
 TASK = "Task01_BrainTumour"
 AUTHORS = "https://raw.githubusercontent.com/martinCharachon/cGANsExplainer/f7f26011ed3f2fec9e82696552c150e9bf292116"
 DOWNLOADS = (
@@ -44,6 +46,12 @@ DOWNLOADS = (
         2_574_000,
         "sha256:d8ab5b8489358b5d249e2f6c6940b8ba50059b18cf97753fc4e3a03c5a7b79cb",
         f"{TASK}/{SPLIT}",
+    ),
+    Download(
+        f"{AUTHORS}/BrainTumorLoc/split/{EXPLAINED}",
+        41_247,
+        "sha256:18dbb473f52c7395e9b1d5b0279b4574ebf5a7a5376d3a32eaa6eda3e241c4a2",
+        f"{TASK}/{EXPLAINED}",
     ),
 )
 
@@ -72,15 +80,15 @@ def fetch(raw: Path) -> Units:
 
 
 def _decathlon(root: Path) -> Units:
-    split = [root / SPLIT] if (root / SPLIT).is_file() else []
+    lists = [root / name for name in (SPLIT, EXPLAINED) if (root / name).is_file()]
     units = {}
     for image in sorted((root / "imagesTr").glob("[!.]*.nii.gz")):
         label = root / "labelsTr" / image.name
         if not label.is_file():
             raise BadInput(f"{image} has no {label}; unpack the archive again")
-        units[image.name.removesuffix(".nii.gz")] = [image, label, *split]
-    if split:
-        published(split[0], "patient")  # one message now, not one for each patient
+        units[image.name.removesuffix(".nii.gz")] = [image, label, *lists]
+    if root / SPLIT in lists:
+        published(root / SPLIT, "patient")  # one message now, not one for each patient
     return units
 
 
@@ -198,14 +206,15 @@ def prepare(
     """The axial slices of one patient that show a head, each scaled to [0, 1] by its darkest and brightest pixel.
 
     Args:
-        files: image, labels and, where it is there, the published split.
+        files: image, labels and, where they are there, the published split and list of explained slices.
         size: side of a slice in pixels.
         slices: of a whole volume, before those without a head are left out at both ends.
         channel: of four, in the Decathlon's order: FLAIR, T1w, T1gd, T2w. Paper: T1gd.
         tumour: the Decathlon's labels that are tumour. Paper: not said; the authors' README: 2 and 3, no oedema.
         least: pixels of tumour that make a slice one of class 1.
     """
-    image_file, label_file, *split = files
+    image_file, label_file, *lists = files
+    published_at = {file.name: file for file in lists}
     image, label = _channel(volumes.read(image_file), image_file, channel), volumes.read(label_file)
     if image.shape != label.shape:
         shapes = " and ".join("×".join(map(str, each.shape[::-1])) for each in (image, label))
@@ -231,8 +240,10 @@ def prepare(
             "tumour": mask.mean((1, 2)),
         }
     )
-    if split:
-        index["split"] = _split_of(subject, split[0])
+    if SPLIT in published_at:
+        index["split"] = _split_of(subject, published_at[SPLIT])
+    if EXPLAINED in published_at:
+        index["listed"] = index["slice"].isin(chosen(published_at[EXPLAINED]).get(subject, set()))
     return Part(image[:, None].astype(np.float32), mask[:, None].astype(np.uint8), index)
 
 

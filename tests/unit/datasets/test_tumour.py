@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from evidence import io, volumes
 from evidence.datasets import tumour
 from evidence.errors import BadInput
-from evidence.splits import published
+from evidence.splits import chosen, published
 
 NATIVE = (60, 60, 39)
 SMALL = {"size": 56, "slices": 36, "least": 2}
@@ -143,6 +143,21 @@ def test_the_published_split_is_kept_where_it_is_there(raw):
         tumour.prepare(tumour.fetch(raw)["BRATS_003"], **SMALL)
 
 
+def test_the_published_choice_of_slices_is_kept_with_or_without_the_split(raw):
+    listed = {"train_indexes": [], "val_indexes": [], "test_indexes": [["BRATS_002", 12], ["BRATS_002", 14]]}
+    (raw / tumour.EXPLAINED).write_text(json.dumps(listed))
+    for _ in range(2):
+        units = tumour.fetch(raw)
+        first, second = (tumour.prepare(units[name], **SMALL).index for name in ("BRATS_001", "BRATS_002"))
+        assert not first["listed"].any()
+        assert second.query("listed")["slice"].tolist() == [12, 14], "numbers count the slices of the whole volume"
+        splits = {key: [["BRATS_002", 12], ["BRATS_001", 1]] if key == "test_indexes" else [] for key in listed}
+        (raw / tumour.SPLIT).write_text(json.dumps(splits))
+    (raw / tumour.EXPLAINED).write_text("{}")
+    with pytest.raises(BadInput, match=f"{tumour.EXPLAINED} lacks 'train_indexes'"):
+        tumour.prepare(tumour.fetch(raw)["BRATS_002"], **SMALL)
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +230,9 @@ def test_the_published_split_has_the_published_counts(real_data):
     splits = published(real_data / "charachon2021_splits" / tumour.SPLIT, "patient")
     counts = {split: sum(found == split for found in splits.values()) for split in ("train", "validation", "test")}
     assert counts == {"train": 363, "validation": 48, "test": 73}
+    explained = chosen(real_data / "charachon2021_splits" / tumour.EXPLAINED)
+    assert sum(map(len, explained.values())) == 1000
+    assert {splits[patient] for patient in explained} == {"test"}
 
 
 def test_real_brats_patients_are_taken(real_data):
