@@ -43,8 +43,9 @@ record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs
 bench: $(READY)  ## what an update and a map cost here, into docs/measured/bench-<machine>.md; ARGS="--only steps2d" is part of it
 	python bench/run.py $(ARGS)
 
-test: $(READY)  ## set up, then all tests, a worker a core
-	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadgroup
+test: $(READY)  ## set up, then all tests: a worker a core, and one for those of the workflow, which start as many jobs
+	OMP_NUM_THREADS=1 pytest --numprocesses auto --ignore tests/workflow
+	OMP_NUM_THREADS=1 pytest tests/workflow
 
 check: $(READY)  ## set up, then format and lint, without changing anything
 	ruff format --check $(SOURCES)

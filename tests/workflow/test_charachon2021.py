@@ -7,8 +7,6 @@ import pytest
 
 from tests.workflow.conftest import smoke
 
-pytestmark = pytest.mark.xdist_group("workflow")  # one worker for all: what these start takes every core
-
 OURS = ("difference", "v1", "v2", "v2k")
 
 

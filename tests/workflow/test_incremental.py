@@ -13,8 +13,6 @@ from evidence.sources import has_code
 from evidence.workflow import Plan
 from tests.workflow.conftest import snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")  # one worker for all: what these start takes every core
-
 SYNTHETIC, COHORT = "synthetic", "cohort"
 PAPER = "papers/baumgartner2018"
 

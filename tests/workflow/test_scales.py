@@ -11,8 +11,6 @@ import yaml
 
 from tests.workflow.conftest import copy_of, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")  # one worker for all: what these start takes every core
-
 TABLE = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
 
 
