@@ -25,29 +25,48 @@ from evidence.shapes import Images, Values
 from evidence.training import Losses, Samples, added, move_average
 
 EPSILON = 1e-7  # of Adam in Keras
+TENTH = 0.1  # of its weight that proximity has at first, where it grows
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the terms of a generator's loss, and of the discriminators' gradient penalty."""
+    """Of the terms of a generator's loss, and of the discriminators' gradient penalty; and when they are whole.
+
+    Adversaries have to be found before they can be near, and to be near before a second way forth can lead back to
+    where evidence was; asked for at once, none are found, or far ones.
+
+    Args:
+        near_by: share of the steps after which proximity is whole.
+        stable_from, stable_by: shares between which the terms of the stable image grow from nothing to all they weigh.
+    """
 
     adversary: float
     gan: float
     cycle: float
     cycle_class: float
-    symmetric: float
-    symmetric_class: float
     penalty: float
     proximity: float
-    held: float
+    near_by: float
+    symmetric: float = 0.0
+    symmetric_class: float = 0.0
+    stable_from: float = 0.0
+    stable_by: float = 0.0
 
     def at(self, share: float) -> "Weights":
-        """What holds images close grows with the share of a training that is over, and is whole after four fifths.
+        """What they are when such a share of the steps is over."""
+        near = TENTH + (1 - TENTH) * grown(share, 0.0, self.near_by)
+        stable = grown(share, self.stable_from, self.stable_by)
+        return replace(
+            self,
+            proximity=near * self.proximity,
+            symmetric=stable * self.symmetric,
+            symmetric_class=stable * self.symmetric_class,
+        )
 
-        Adversaries have to be found before they can be close; held with all weight from the first step on, none are.
-        """
-        held = self.held + (1 - self.held) * min(1.0, share / 0.8)
-        return replace(self, symmetric=held * self.symmetric, proximity=held * self.proximity)
+
+def grown(share: float, start: float, end: float) -> float:
+    """0 until ``start``, 1 from ``end`` on, and on a straight line between."""
+    return 1.0 if share >= end else max(0.0, share - start) / (end - start)
 
 
 class Translation(Interpreter):
@@ -150,7 +169,7 @@ class Translation(Interpreter):
         }
         if w.proximity:
             terms["proximity"] = w.proximity * (images - adversary).abs().mean()
-        if pair.symmetric:
+        if pair.symmetric and (w.symmetric or w.symmetric_class):
             stable = translated(pair, adversary, c)
             terms["symmetric"] = w.symmetric * distance(images, stable)
             terms["symmetric_class"] = w.symmetric_class * cross_entropy(self.decisions.log_odds(stable), decided)

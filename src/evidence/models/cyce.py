@@ -24,7 +24,8 @@ class Learner(translating.Translation):
         penalty: weight of the discriminators' gradient penalty.
         proximity: weight of the mean absolute difference between image and adversary. Paper: no such term; without it
             the adversaries of a short training change all of an image.
-        held: share of its weight that proximity has at first; it grows, and is 1 after 0.8 of the steps. Paper: 1.
+        near_by: share of the steps after which proximity weighs all it does; it grows from a tenth. With all of it from
+            the first step on, no adversaries are found.
         together: update once on both directions' losses, or after each.
         lr: learning rate of both Adam optimisers; it falls to 0.3 of it after ``patience`` validations without a better
             loss, and training ends where it would fall below 1e-5.
@@ -57,7 +58,7 @@ class Learner(translating.Translation):
         cycle_class: float = 0.005,
         penalty: float = 1.0,
         proximity: float = 0.0,
-        held: float = 1.0,
+        near_by: float = 0.0,
         together: bool = True,
         lr: float = 1e-4,
         batch: int = 16,
@@ -81,7 +82,7 @@ class Learner(translating.Translation):
             classifier,
             symmetric=False,
             together=together,
-            weights=translating.Weights(adversary, gan, cycle, cycle_class, 0.0, 0.0, penalty, proximity, held),
+            weights=translating.Weights(adversary, gan, cycle, cycle_class, penalty, proximity, near_by),
             augmentation=Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high),
             widths=widths,
             residual=residual,

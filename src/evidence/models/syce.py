@@ -27,8 +27,10 @@ class Learner(translating.Translation):
         penalty: weight of the discriminators' gradient penalty.
         proximity: weight of the mean absolute difference between image and adversary. Paper: no such term; without it
             the adversaries of a short training change all of an image.
-        held: share of their weights that proximity and symmetric have at first; it grows, and is 1 after 0.8 of the
-            steps. Paper: 1.
+        near_by: share of the steps after which proximity weighs all it does; it grows from a tenth. With all of it from
+            the first step on, no adversaries are found.
+        stable_from: share of the steps before which the stable image is not asked for.
+        stable_by: share after which its two terms are whole; in between they grow.
         together: update once on both directions' losses, or after each.
         lr: learning rate of both Adam optimisers; it falls to 0.3 of it after ``patience`` validations without a better
             loss, and training ends where it would fall below 1e-5.
@@ -63,7 +65,9 @@ class Learner(translating.Translation):
         symmetric_class: float = 0.01,
         penalty: float = 1.0,
         proximity: float = 0.0,
-        held: float = 1.0,
+        near_by: float = 0.0,
+        stable_from: float = 0.0,
+        stable_by: float = 0.0,
         together: bool = False,
         lr: float = 1e-4,
         batch: int = 16,
@@ -88,7 +92,17 @@ class Learner(translating.Translation):
             symmetric=True,
             together=together,
             weights=translating.Weights(
-                adversary, gan, cycle, cycle_class, symmetric, symmetric_class, penalty, proximity, held
+                adversary,
+                gan,
+                cycle,
+                cycle_class,
+                penalty,
+                proximity,
+                near_by,
+                symmetric=symmetric,
+                symmetric_class=symmetric_class,
+                stable_from=stable_from,
+                stable_by=stable_by,
             ),
             augmentation=Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high),
             widths=widths,

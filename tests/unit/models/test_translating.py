@@ -188,26 +188,35 @@ def test_each_discriminator_sees_its_class_and_what_the_better_generators_make_o
 
 
 @pytest.mark.parametrize("model", [cyce, syce])
-def test_what_holds_images_close_grows_until_four_fifths_of_the_steps(made, model, monkeypatch, samples):
-    learner, seen = made(model, proximity=3.0, held=0.2, steps=10).float(), []
-    plain = learner.generator_terms
+def test_adversaries_are_asked_to_be_near_and_then_stable_images_to_be_there(made, model, monkeypatch, samples):
+    learner = made(model, proximity=3.0, near_by=0.4, stable_from=0.5, stable_by=0.8, steps=10).float()
+    plain, seen = learner.generator_terms, []
 
     def terms(pair, images, c, w):
-        seen.append(w)
-        return plain(pair, images, c, w)
+        seen.append((w, found := plain(pair, images, c, w)))
+        return found
 
     monkeypatch.setattr(learner, "generator_terms", terms)
     for i in range(10):
         learner.step(iter([tuple(each.float() for each in images_of())]), i)
-    shares = [0.2 + 0.1 * i for i in range(9)] + [1.0]
-    assert [w.proximity for w in seen[::2]] == pytest.approx([3 * share for share in shares])
-    assert [w.symmetric for w in seen[::2]] == pytest.approx([learner.weights.symmetric * share for share in shares])
-    assert {(w.adversary, w.cycle, w.symmetric_class) for w in seen} == {
-        (learner.weights.adversary, learner.weights.cycle, learner.weights.symmetric_class)
-    }
+    weights, found = zip(*seen[::2], strict=True)
+    whole = learner.weights
+    near = [0.1, 0.325, 0.55, 0.775] + [1.0] * 6
+    stable = [0.0] * 6 + [1 / 3, 2 / 3, 1.0, 1.0]
+    assert [w.proximity for w in weights] == pytest.approx([3 * share for share in near])
+    assert [w.symmetric for w in weights] == pytest.approx([whole.symmetric * share for share in stable])
+    assert [w.symmetric_class for w in weights] == pytest.approx([whole.symmetric_class * share for share in stable])
+    assert {(w.adversary, w.cycle, w.gan) for w in weights} == {(whole.adversary, whole.cycle, whole.gan)}
+    asked = [model is syce and share > 0 for share in stable]
+    assert ["symmetric" in each for each in found] == asked, "what weighs nothing costs nothing"
     seen.clear()
     learner.validate(samples, 9)
-    assert set(seen) == {learner.weights}, "validations compare, so theirs are whole"
+    assert {w for w, _ in seen} == {whole}, "validations compare, so theirs are whole"
+
+
+def test_without_a_schedule_all_weights_are_whole_from_the_first_step_on(made):
+    learner = made(syce, proximity=3.0)
+    assert learner.weights.at(0.0) == learner.weights
 
 
 @pytest.mark.parametrize("model", [cyce, syce])
@@ -330,5 +339,6 @@ def test_the_defaults_are_those_of_the_release():
         found = defaults[model]
         assert (found["adversary"], found["gan"], found["cycle"], found["cycle_class"]) == (0.2, 0.25, cycle, 0.005)
         assert (found["penalty"], found["lr"], found["patience"], found["together"]) == (1.0, 1e-4, 4, together)
-        assert (found["proximity"], found["held"], found["average"]) == (0.0, 1.0, 0.0), "ours, and not of the release"
+        assert {found[name] for name in ("proximity", "near_by", "average")} == {0.0}, "ours, and not of the release"
     assert (defaults[syce]["symmetric"], defaults[syce]["symmetric_class"]) == (10.0, 0.01)
+    assert (defaults[syce]["stable_from"], defaults[syce]["stable_by"]) == (0.0, 0.0), "ours too"
