@@ -28,7 +28,7 @@ EPSILON = 1e-7  # of Adam in Keras
 TENTH = 0.1  # of its weight that proximity has at first, where it grows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """Of the terms of a generator's loss, and of the discriminators' gradient penalty; and when they are whole.
 
@@ -169,7 +169,7 @@ class Translation(Interpreter):
         }
         if w.proximity:
             terms["proximity"] = w.proximity * (images - adversary).abs().mean()
-        if pair.symmetric and (w.symmetric or w.symmetric_class):
+        if w.symmetric or w.symmetric_class:
             stable = translated(pair, adversary, c)
             terms["symmetric"] = w.symmetric * distance(images, stable)
             terms["symmetric_class"] = w.symmetric_class * cross_entropy(self.decisions.log_odds(stable), decided)

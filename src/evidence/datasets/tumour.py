@@ -87,8 +87,10 @@ def _decathlon(root: Path) -> Units:
         if not label.is_file():
             raise BadInput(f"{image} has no {label}; unpack the archive again")
         units[image.name.removesuffix(".nii.gz")] = [image, label, *lists]
-    if root / SPLIT in lists:
-        published(root / SPLIT, "patient")  # one message now, not one for each patient
+    if root / SPLIT in lists:  # one message now, not one for each patient
+        published(root / SPLIT, "patient")
+    if root / EXPLAINED in lists:
+        chosen(root / EXPLAINED)
     return units
 
 
@@ -213,8 +215,8 @@ def prepare(
         tumour: the Decathlon's labels that are tumour. Paper: not said; the authors' README: 2 and 3, no oedema.
         least: pixels of tumour that make a slice one of class 1.
     """
-    image_file, label_file, *lists = files
-    published_at = {file.name: file for file in lists}
+    image_file, label_file, *others = files
+    lists = {file.name: file for file in others}
     image, label = _channel(volumes.read(image_file), image_file, channel), volumes.read(label_file)
     if image.shape != label.shape:
         shapes = " and ".join("×".join(map(str, each.shape[::-1])) for each in (image, label))
@@ -240,10 +242,10 @@ def prepare(
             "tumour": mask.mean((1, 2)),
         }
     )
-    if SPLIT in published_at:
-        index["split"] = _split_of(subject, published_at[SPLIT])
-    if EXPLAINED in published_at:
-        index["listed"] = index["slice"].isin(chosen(published_at[EXPLAINED]).get(subject, set()))
+    if SPLIT in lists:
+        index["split"] = _split_of(subject, lists[SPLIT])
+    if EXPLAINED in lists:
+        index["listed"] = index["slice"].isin(chosen(lists[EXPLAINED]).get(subject, set()))
     return Part(image[:, None].astype(np.float32), mask[:, None].astype(np.uint8), index)
 
 
