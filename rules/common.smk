@@ -22,7 +22,7 @@ shell.prefix(plan.shell_prefix())
 wildcard_constraints:
     dataset="|".join(plan.labels("datasets")),
     model="|".join(plan.labels("models")),
-    method=plan.method_pattern(),
+    method="|".join(plan.labels("methods")),
     metric="|".join(plan.labels("metrics")),
     paper="|".join(plan.items),
     seed=r"\d+",

@@ -32,7 +32,7 @@ rule attribute:
 rule evaluate_maps:
     input:
         weights=lambda w: plan.weights("metrics", w.metric, w.dataset, w.seed),
-        maps=lambda w: plan.maps_of(w.method, w.dataset, w.seed),
+        maps="<results>/{dataset}/maps/{method}/seed{seed}/maps.npy",
         images="<results>/{dataset}/data/images.npy",
         truth="<results>/{dataset}/data/truth.npy",
         index="<results>/{dataset}/data/index.parquet",
@@ -48,9 +48,8 @@ rule evaluate_maps:
     params:
         options=lambda w: plan.options("metrics", w.metric),
         networks=lambda w: plan.given("metrics", w.metric, w.dataset, w.seed),
-        maps=lambda w: plan.map_given(w.method, w.dataset, w.seed),
     shell:
-        "python scripts/evaluate.py {params.options} {params.networks} --maps {params.maps:q} --truth {input.truth}"
+        "python scripts/evaluate.py {params.options} {params.networks} --maps {input.maps} --truth {input.truth}"
         " --images {input.images} --index {input.index} --scores {output.scores} &> {log}"
 
 

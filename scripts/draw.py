@@ -1,6 +1,7 @@
 """Draw one figure of one paper."""
 
 import inspect
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -17,7 +18,11 @@ def main(argv: list[str] | None = None) -> None:
             "--truth": {"help": "truth.npy of the packed dataset"},
             "--index": "index.parquet of the packed dataset",
             "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, or maps.npy#NAME, one for each column"},
-            "--scores": {"nargs": "+", "default": [], "help": "HEADING=scores.parquet, one for each line and seed"},
+            "--scores": {
+                "nargs": "+",
+                "default": [],
+                "help": "HEADING=scores.parquet, perhaps with #NAME, one for each line and seed",
+            },
             "--histories": {
                 "nargs": "+",
                 "default": [],
@@ -33,8 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         "truth": lambda: io.load_truth(args.truth) if args.truth else None,
         "index": lambda: io.load_table(args.index),
         "maps": lambda: {heading: io.load_maps(path) for heading, path in cli.pairs(args.maps).items()},
-        "scores": lambda: tables(args.scores),
-        "histories": lambda: tables(args.histories),
+        "scores": lambda: tables(args.scores, io.load_scores),
+        "histories": lambda: tables(args.histories, io.load_table),
     }
     wanted = inspect.signature(call.module.draw).parameters
     figure = call.module.draw(**{name: make() for name, make in given.items() if name in wanted}, **call.options)
@@ -44,12 +49,12 @@ def main(argv: list[str] | None = None) -> None:
             figure.savefig(aside, metadata={"CreationDate": None} if str(path).endswith("pdf") else None)
 
 
-def tables(words: list[str]) -> dict[str, list[pd.DataFrame]]:
+def tables(words: list[str], load: Callable[[str], pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
     """Heading → its tables, one for each seed."""
     found: dict[str, list[pd.DataFrame]] = {}
     for word in words:
         ((heading, path),) = cli.pairs([word]).items()
-        found.setdefault(heading, []).append(io.load_table(path))
+        found.setdefault(heading, []).append(load(path))
     return found
 
 

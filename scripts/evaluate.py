@@ -1,7 +1,7 @@
-"""Score the maps of one method, or the networks themselves, and write one tidy table."""
+"""Score all maps of one method, or the networks themselves, and write one tidy table."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ def main(argv: list[str] | None = None) -> None:
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset",
             "--truth": {"help": "truth.npy of the packed dataset, for metrics that compare with it"},
-            "--maps": {"help": "maps.npy of a method, for metrics of maps; maps.npy#NAME where it has several"},
-            "--scores": "where the scores go (parquet): sample, at, value",
+            "--maps": {"help": "maps.npy of a method, for metrics of maps; each of its maps is scored"},
+            "--scores": "where the scores go (parquet): map, sample, at, value",
         },
     )
     args = call.files
@@ -40,11 +40,6 @@ def main(argv: list[str] | None = None) -> None:
         if len(unknown):
             print(f"{len(unknown)} explained samples have no truth and no score")
     given = {"labels": lambda: index["label"].to_numpy()[rows], "images": lambda: images[rows]}
-    if about_maps:
-        maps, explained = io.load_maps(args.maps), np.flatnonzero(index["explain"])
-        if len(maps) != len(explained):
-            raise BadInput(f"{args.maps} has {len(maps)} maps for {len(explained)} explained samples; draw it again")
-        given["maps"] = lambda: maps[np.searchsorted(explained, rows)]
     if "truth" in wanted:
         given["truth"] = lambda: io.load_array(args.truth)[rows]
     networks = {}
@@ -53,26 +48,40 @@ def main(argv: list[str] | None = None) -> None:
 
         networks = {role: weights.load(path, role) for role, path in call.networks.items()}
     data = {name: make() for name, make in given.items() if name in wanted}
-    found = call.module.score(**data, **networks, **call.options)
-    table = tidy(found, index["sample"].to_numpy()[rows])
-    io.save_table(args.scores, table, metric=call.name, better=call.module.BETTER)
-    print(summary(call.name, table))
+    tables = []
+    for name, maps in maps_of(args.maps, index, rows) if about_maps else [("", {})]:
+        found = call.module.score(**maps, **data, **networks, **call.options)
+        tables.append(tidy(name, found, index["sample"].to_numpy()[rows]))
+        print(summary(" of ".join(filter(None, (call.name, name))), tables[-1]))
+    io.save_table(args.scores, pd.concat(tables, ignore_index=True), metric=call.name, better=call.module.BETTER)
 
 
-def tidy(found: np.ndarray | Mapping, samples: np.ndarray) -> pd.DataFrame:
-    """One row a score; ``sample`` is missing where a score is of all samples, ``at`` is empty without settings."""
+def maps_of(path: str, index: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Name, empty where there is but one, and some rows of each of a method's maps."""
+    explained = np.flatnonzero(index["explain"])
+    for name in io.map_names(path):
+        maps = io.load_maps(f"{path}#{name}" if name else path)
+        if len(maps) != len(explained):
+            raise BadInput(f"{path} has {len(maps)} maps for {len(explained)} explained samples; draw it again")
+        yield name, {"maps": maps[np.searchsorted(explained, rows)]}
+
+
+def tidy(name: str, found: np.ndarray | Mapping, samples: np.ndarray) -> pd.DataFrame:
+    """One row a score of the map called so; ``sample`` is missing where a score is of all samples, ``map`` is empty
+    where a method has but one, and ``at`` without settings."""
     pieces = []
     for at, values in (found if isinstance(found, Mapping) else {"": found}).items():
         of_each = len(values) == len(samples)
         sample = pd.array(samples if of_each else [pd.NA] * len(values), dtype="Int64")
-        pieces.append(pd.DataFrame({"sample": sample, "at": str(at), "value": np.asarray(values, np.float64)}))
+        columns = {"map": name, "sample": sample, "at": str(at), "value": np.asarray(values, np.float64)}
+        pieces.append(pd.DataFrame(columns))
     return pd.concat(pieces, ignore_index=True)
 
 
-def summary(metric: str, table: pd.DataFrame) -> str:
+def summary(what: str, table: pd.DataFrame) -> str:
     """What the log says, scores that do not exist by name."""
     missing = table[table["value"].isna()]
-    text = f"{metric}: mean {table['value'].mean():.4f} over {len(table) - len(missing)} scores"
+    text = f"{what}: mean {table['value'].mean():.4f} over {len(table) - len(missing)} scores"
     if len(missing):
         text += f"; {len(missing)} do not exist (constant map?), samples {missing['sample'].tolist()[:10]}"
     return text

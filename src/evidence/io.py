@@ -54,11 +54,33 @@ def load_maps(reference: Path | str) -> np.ndarray:
     maps = load_array(path)
     if maps.shape[1] == 1 and not name:
         return maps
-    names = json.loads(load_table(Path(path).with_name("samples.parquet")).attrs.get("maps", "[]"))
+    names = _names(path)
     if name not in names:
         raise BadInput(f"{path} has no map {name!r}; {near(name, names)}; name one with {path}#NAME")
     place = names.index(name)
     return maps[:, place : place + 1]
+
+
+def map_names(path: Path | str) -> list[str]:
+    """The names of a method's maps; one that is empty where there is but one map."""
+    return [""] if load_array(path).shape[1] == 1 else _names(path)
+
+
+def _names(path: Path | str) -> list[str]:
+    return json.loads(load_table(Path(path).with_name("samples.parquet")).attrs.get("maps", "[]"))
+
+
+def load_scores(reference: Path | str) -> pd.DataFrame:
+    """The scores of one map, sample, at and value: ``path``, or ``path#name`` where a method has many."""
+    path, _, name = str(reference).partition("#")
+    table = load_table(path)
+    if "map" not in table:
+        raise BadInput(f"{path} was made by an older version, which kept each map apart; delete it and score again")
+    found = table[table["map"] == name].drop(columns="map")
+    if found.empty:
+        names = sorted(set(table["map"]))
+        raise BadInput(f"{path} has no scores of a map {name!r}; {near(name, names)}")
+    return found
 
 
 def load_truth(path: Path | str) -> np.ndarray | None:

@@ -44,13 +44,19 @@ class Cell:
     column: str
     dataset: str
     metric: str
-    method: str  # empty for a metric of networks
+    method: str  # label, or label.map where it has several; empty for a metric of networks
     at: str
 
     def scores(self, results: str, seed: int) -> str:
-        """The file that holds its scores."""
-        parts = (results, self.dataset, "scores", self.metric, self.method, f"seed{seed}.parquet")
+        """The file that holds its scores, beside those of the method's other maps."""
+        method = self.method.partition(".")[0]
+        parts = (results, self.dataset, "scores", self.metric, method, f"seed{seed}.parquet")
         return "/".join(part for part in parts if part)
+
+    @property
+    def map(self) -> str:
+        """Which of the method's maps; empty where it has but one."""
+        return self.method.partition(".")[2]
 
 
 @dataclass(frozen=True)

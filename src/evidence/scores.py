@@ -1,5 +1,6 @@
 """Scores put together: means, and spreads over images and over seeds. NumPy and pandas, no torch."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ FLAGS = {  # of every script that puts scores together
 
 
 class Files:
-    """The files of scores that a job was given, each read once.
+    """The scores that a job was given, each file read once.
 
     Args:
         paths: the files, those of all cells together.
@@ -29,15 +30,16 @@ class Files:
     """
 
     def __init__(self, paths: Iterable[str], results: str):
-        self.results, self.tables = results, {Path(path): io.load_table(path) for path in paths}
+        self.results, self.paths = results, [Path(path) for path in paths]
+        self.load = functools.cache(io.load_scores)
 
     def of(self, cell: pages.Cell) -> dict[int, pd.DataFrame]:
         """Seed → the scores of a cell. Which seeds it has is for the files to say; one without any is an error."""
         folder = Path(cell.scores(self.results, 0)).parent
-        found = {int(p.stem.removeprefix("seed")): t for p, t in self.tables.items() if p.parent == folder}
-        if not found:
+        paths = [path for path in self.paths if path.parent == folder]
+        if not paths:
             raise BadInput(f"{cell.row!r} has no scores: none of the given files lies in {folder}")
-        return found
+        return {int(path.stem.removeprefix("seed")): self.load(f"{path}#{cell.map}") for path in paths}
 
 
 def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int]:

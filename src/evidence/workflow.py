@@ -8,7 +8,6 @@ and hyperparameters against the sources themselves.
 
 import json
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -132,11 +131,6 @@ class Plan:
         wanted = "truth" in signatures.signature("attribution", self.kind("methods", method)).positional
         return [f"{self.results}/{dataset}/data/truth.npy"] if wanted else []
 
-    def method_pattern(self) -> str:
-        """A regular expression for all methods, and for ``label.map`` of those with several maps."""
-        names = {label: ("", *signatures.maps(self.kind("methods", label))) for label in self.labels("methods")}
-        return "|".join(re.escape(f"{label}.{name}" if name else label) for label in names for name in names[label])
-
     def given(self, section: str, label: str, dataset: str, seed: str | int) -> str:
         """The weights as flags: ``--classifier …/weights.safetensors --generator …/weights.safetensors#average``."""
         flags = {}
@@ -258,7 +252,7 @@ class Plan:
         ]
         return {
             "maps": [] if "metric" in spec else maps,
-            "scores": [path for _, path in self._figure_scores(spec)],
+            "scores": _unique(path.partition("#")[0] for _, path in self._figure_scores(spec)),
             "histories": [
                 f"{folder}/models/{label}/seed{seed}/history.parquet"
                 for label in spec.get("models", {}).values()
@@ -267,11 +261,15 @@ class Plan:
         }
 
     def _figure_scores(self, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Heading and file of each score that a figure shows."""
+        """Heading and file of each score that a figure shows, ``path#map`` where a method has several."""
         if "metric" not in spec:
             return []
         cells = [Cell(h, "", spec["dataset"], spec["metric"], label, "") for h, label in spec["methods"].items()]
-        return [(cell.row, cell.scores(self.results, seed)) for cell in cells for seed in self.cell_seeds(cell)]
+        return [
+            (cell.row, cell.scores(self.results, seed) + (f"#{cell.map}" if cell.map else ""))
+            for cell in cells
+            for seed in self.cell_seeds(cell)
+        ]
 
     def figure_flags(self, paper: str, figure: str) -> str:
         """The command line of a figure, after its inputs' common part."""

@@ -25,7 +25,7 @@ def judge(script, tmp_path):
     for place, seeds in VALUES.items():
         dataset, method = place.split("/")
         for seed, values in seeds.items():
-            table = pd.DataFrame({"sample": range(4), "at": "", "value": values})
+            table = pd.DataFrame({"map": "", "sample": range(4), "at": "", "value": values})
             io.save_table(tmp_path / f"results/{dataset}/scores/ncc/{method}/seed{seed}.parquet", table)
 
     def run(**claims):

@@ -77,7 +77,7 @@ def tabulated(script, tmp_path):
         files = []
         for method, replicates in VALUES.items():
             for seed, values in enumerate(replicates):
-                table = pd.DataFrame({"sample": range(4), "at": "", "value": values})
+                table = pd.DataFrame({"map": "", "sample": range(4), "at": "", "value": values})
                 path_of = tmp_path / f"results/d/scores/ncc/{method}/seed{seed}.parquet"
                 io.save_table(path_of, table, better=better)
                 files += [path_of] if seed < (seeds or {}).get(method, 2) else []

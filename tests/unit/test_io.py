@@ -120,10 +120,27 @@ def test_one_of_several_maps_is_read_by_its_name(tmp_path):
     np.testing.assert_array_equal(io.load_maps(f"{path}#b"), maps[:, 1:2])
     with pytest.raises(BadInput, match=r"has no map 'd'; there is: a, b, c; name one with .*maps.npy#NAME"):
         io.load_maps(f"{path}#d")
+    assert io.map_names(path) == ["a", "b", "c"]
     with pytest.raises(BadInput, match="has no map ''"):
         io.load_maps(path)
     io.save_array(path, maps[:, :1])
     np.testing.assert_array_equal(io.load_maps(path), maps[:, :1])
+    assert io.map_names(path) == [""]
+
+
+def test_the_scores_of_one_of_several_maps_are_read_by_its_name(tmp_path):
+    path = tmp_path / "scores.parquet"
+    table = pd.DataFrame({"map": ["a", "b", "b"], "sample": [0, 0, 1], "at": "", "value": [0.1, 0.2, 0.3]})
+    io.save_table(path, table, better="lower")
+    found = io.load_scores(f"{path}#b")
+    assert found["value"].tolist() == [0.2, 0.3]
+    assert found.attrs["better"] == "lower"
+    for name in ("c", ""):
+        with pytest.raises(BadInput, match=f"no scores of a map '{name}'; there is: a, b"):
+            io.load_scores(f"{path}#{name}")
+    io.save_table(path, table.drop(columns="map"))
+    with pytest.raises(BadInput, match="delete it and score again"):
+        io.load_scores(path)
 
 
 # --- tables and JSON --------------------------------------------------------------------------------------------------
