@@ -37,7 +37,7 @@ def network(role, size, head="dense"):
 
 def networks_for(folder, name, size):
     head = "cam" if name == "cam" else "dense"
-    special = {"counterfactual": "pair", "mask_generator": "mask"}
+    special = {"counterfactual": "pair", "difference": "pair", "mask_generator": "mask"}
     plays = {"generator": special.get(name, "generator")}
     return {role: network(plays.get(role, role), size, head) for role in signatures.signature(folder, name).roles}
 

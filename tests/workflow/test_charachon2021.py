@@ -33,10 +33,14 @@ def test_both_tables_have_every_row_on_both_data(made):
 
 
 def test_one_sweep_gives_four_maps_with_their_names(made):
-    for kind in ("cyce", "syce", "sagen"):
+    columns = {"before", "start", "adversary", "residue"}
+    for kind in ("cyce", "syce"):
         samples = pd.read_parquet(made.parents[1] / f"tumour/maps/{kind}/seed0/samples.parquet")
         assert json.loads(samples.attrs["maps"]) == list(OURS)
-        assert {"completeness", "before", "start", "adversary", "residue"} <= set(samples)
+        assert {"completeness", *columns} <= set(samples)
+        scores = pd.read_parquet(made.parents[1] / f"tumour/scores/iou/{kind}/seed0.parquet")
+        assert set(scores["map"]) == set(OURS)
+    assert columns <= set(pd.read_parquet(made.parents[1] / "tumour/maps/sagen/seed0/samples.parquet"))
 
 
 def test_the_page_has_figures_claims_and_both_kinds_of_phantoms(made):

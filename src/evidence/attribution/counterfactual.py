@@ -43,26 +43,30 @@ def attribute(
     """
     if steps < 1:
         raise BadInput(f"the way to an adversary needs at least 1 step, not {steps}; the paper takes 50")
+    start, change, columns = ends(images, generator, classifier)
+    mean, mean_size = sweep(probability_of(classifier), start, change, steps)
+    gain = (change * mean).double().flatten(1).sum(1)
+    columns["completeness"] = gain - (columns["adversary"].double() - columns["start"].double())
+    return weighted(change, mean, mean_size, sigma), columns
+
+
+@torch.no_grad()
+def ends(images: Images, generator: nn.Module, classifier: nn.Module) -> tuple[Images, Images, dict[str, Values]]:
+    """x0 and d of each image's way, and what the classifier says at its ends: all columns but ``completeness``."""
     if not hasattr(generator, "path"):
         raise BadInput(
             f"a {type(generator).__name__} makes no adversaries; train cyce, syce or sagen for the generator"
         )
     probability = LogOdds(classifier, 1).probability
-    with torch.no_grad():
-        before = probability(images)
-        start, adversary = generator.path(images, (before >= 0.5).long())
-        first, last = probability(start), probability(adversary)
-    change = adversary - start
-    mean, mean_size = sweep(probability_of(classifier), start, change, steps)
-    gain = (change * mean).double().flatten(1).sum(1)
+    before = probability(images)
+    start, adversary = generator.path(images, (before >= 0.5).long())
     columns = {
         "before": before,
-        "start": first,
-        "adversary": last,
-        "completeness": gain - (last.double() - first.double()),
+        "start": probability(start),
+        "adversary": probability(adversary),
         "residue": (images - start).abs().flatten(1).mean(1),
     }
-    return weighted(change, mean, mean_size, sigma), columns
+    return start, adversary - start, columns
 
 
 def weighted(change: Images, mean: Images, mean_size: Images, sigma: float) -> ManyMaps:

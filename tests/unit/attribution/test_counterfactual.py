@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from evidence.attribution import difference
 from evidence.attribution.counterfactual import MAPS, TAPS, attribute, probability_of, sweep, weighted
 from evidence.errors import BadInput
 from evidence.networks.filters import gaussian
@@ -261,6 +262,18 @@ def test_the_method_is_the_sweep_between_what_the_generator_makes(ends):
         torch.testing.assert_close(columns[name], classifier(where).softmax(1)[:, 1])
     torch.testing.assert_close(columns["completeness"], completeness(slope, *ends, 20), rtol=1e-6, atol=1e-12)
     torch.testing.assert_close(columns["residue"], (images - ends[0]).abs().mean((1, 2, 3)))
+
+
+def test_the_difference_alone_is_the_first_of_the_maps(ends):
+    images, classifier, generator = drawn(9, 3, 2, *SPACE), Smooth(), Given(*ends)
+    alone, told = difference.attribute(images, generator, classifier)
+    maps, columns = attribute(images, generator, classifier, steps=2)
+    torch.testing.assert_close(alone, maps[:, E : E + 1], rtol=0, atol=0)
+    assert told.keys() == columns.keys() - {"completeness"}
+    for name, values in told.items():
+        torch.testing.assert_close(values, columns[name], rtol=0, atol=0)
+    with pytest.raises(BadInput, match="a Smooth makes no adversaries; train cyce"):
+        difference.attribute(images, classifier, classifier)
 
 
 def test_a_classifier_that_is_sure_still_has_a_map(ends):

@@ -1,0 +1,16 @@
+"""How an image's adversary differs from its stable image, E of Charachon et al. (2021, equations 1 and 2), and nothing else:
+the map of SAGen, which no gradient weights. With gradients along the way it is one of ``counterfactual``'s maps.
+"""
+
+import torch
+from torch import nn
+
+from evidence.attribution import counterfactual
+from evidence.shapes import Images, Maps, Values
+
+
+@torch.no_grad()
+def attribute(images: Images, generator: nn.Module, classifier: nn.Module) -> tuple[Maps, dict[str, Values]]:
+    """|x_a - x0|, channels summed; non-negative. Columns: those of ``counterfactual`` but ``completeness``."""
+    _, change, columns = counterfactual.ends(images, generator, classifier)
+    return change.abs().sum(1, keepdim=True), columns
