@@ -1,5 +1,6 @@
-"""How an image's adversary differs from its stable image, E of Charachon et al. (2021, equations 1 and 2), and nothing else:
-the map of SAGen, which no gradient weights. With gradients along the way it is one of ``counterfactual``'s maps.
+"""How an image's adversary differs from its stable image: E of Charachon et al. (2021, equations 1 and 2), and nothing else.
+
+It is the map of SAGen, which no gradient weights; ``counterfactual`` draws it beside those that gradients weight.
 """
 
 import torch
