@@ -32,6 +32,8 @@ def main(argv: list[str] | None = None) -> None:
         if name in wanted and not args[name]:
             raise BadInput(f"the metric {call.name} compares with the {name}; give --{name}")
     about_maps = "maps" in wanted
+    if about_maps and "#" in args.maps:
+        raise BadInput(f"--maps {args.maps}: all maps of the file are scored; leave #{args.maps.partition('#')[2]} out")
     rows = np.flatnonzero(index["explain"] if about_maps else index["split"] == "test")
     if "truth" in wanted:
         rows, unknown = rows[index["has_truth"].iloc[rows]], rows[~index["has_truth"].iloc[rows]]

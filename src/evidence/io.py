@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,23 +63,31 @@ def load_maps(reference: Path | str) -> np.ndarray:
 
 def map_names(path: Path | str) -> list[str]:
     """The names of a method's maps; one that is empty where there is but one map."""
-    return [""] if load_array(path).shape[1] == 1 else _names(path)
+    kinds = load_array(path).shape[1]
+    names = [""] if kinds == 1 else _names(path)
+    if len(names) != kinds:
+        raise BadInput(
+            f"{path} holds {kinds} maps an image, and samples.parquet beside it names {len(names)}; draw again"
+        )
+    return names
 
 
 def _names(path: Path | str) -> list[str]:
     return json.loads(load_table(Path(path).with_name("samples.parquet")).attrs.get("maps", "[]"))
 
 
-def load_scores(reference: Path | str) -> pd.DataFrame:
-    """The scores of one map, sample, at and value: ``path``, or ``path#name`` where a method has many."""
+def load_scores(reference: Path | str, load: Callable[[str], pd.DataFrame] | None = None) -> pd.DataFrame:
+    """The scores of one map, sample, at and value: ``path``, or ``path#name`` where a method has many. ``load`` reads
+    the file, for those that read several maps of it."""
     path, _, name = str(reference).partition("#")
-    table = load_table(path)
+    table = (load or load_table)(path)
     if "map" not in table:
         raise BadInput(f"{path} was made by an older version, which kept each map apart; delete it and score again")
     found = table[table["map"] == name].drop(columns="map")
     if found.empty:
-        names = sorted(set(table["map"]))
-        raise BadInput(f"{path} has no scores of a map {name!r}; {near(name, names)}")
+        names = sorted(set(table["map"]) - {""})
+        there = near(name, names) if names else f"its only map has no name: {path} alone"
+        raise BadInput(f"{path} has no scores of a map {name!r}; {there}")
     return found
 
 

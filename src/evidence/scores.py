@@ -31,7 +31,7 @@ class Files:
 
     def __init__(self, paths: Iterable[str], results: str):
         self.results, self.paths = results, [Path(path) for path in paths]
-        self.load = functools.cache(io.load_scores)
+        self.load = functools.cache(io.load_table)
 
     def of(self, cell: pages.Cell) -> dict[int, pd.DataFrame]:
         """Seed → the scores of a cell. Which seeds it has is for the files to say; one without any is an error."""
@@ -39,7 +39,7 @@ class Files:
         paths = [path for path in self.paths if path.parent == folder]
         if not paths:
             raise BadInput(f"{cell.row!r} has no scores: none of the given files lies in {folder}")
-        return {int(path.stem.removeprefix("seed")): self.load(f"{path}#{cell.map}") for path in paths}
+        return {int(path.stem.removeprefix("seed")): io.load_scores(f"{path}#{cell.map}", self.load) for path in paths}
 
 
 def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int]:

@@ -44,3 +44,17 @@ def test_each_of_a_methods_maps_is_scored(scored, dataset):
     assert alone["map"].eq("").all()
     assert "ncc: mean" in text
     assert alone["value"].to_numpy() == pytest.approx(values["wrong"].to_numpy())
+
+
+def test_one_map_of_several_is_not_scored_alone(script, dataset, tmp_path):
+    words = (
+        "--images",
+        dataset / "images.npy",
+        "--index",
+        dataset / "index.parquet",
+        "--scores",
+        tmp_path / "s.parquet",
+    )
+    status, text = script("evaluate", "ncc", *words, "--truth", dataset / "truth.npy", "--maps", "maps.npy#v2")
+    assert status == 1
+    assert "all maps of the file are scored; leave #v2 out" in text

@@ -215,3 +215,23 @@ def test_the_numbers_behind_the_curves_are_kept(script, tmp_path, scale, name):
         "synthetic,vagan,1,9,2,0.3333",
         "synthetic,vagan,1,19,,0.5",
     ]
+
+
+def test_cells_of_one_file_have_the_scores_of_their_own_map(script, tmp_path):
+    rows = {"method": {"E": "syce.difference", "v1": "syce.v1"}}
+    paper = {**PAPER, "tables": {"t": {"rows": rows, "fixed": {"dataset": "d", "metric": "ncc"}}}}
+    io.save_text(tmp_path / "paper.yaml", yaml.safe_dump(paper, allow_unicode=True))
+    of = [
+        pd.DataFrame({"map": name, "sample": range(2), "at": "", "value": value})
+        for name, value in (("difference", 0.2), ("v1", 0.4))
+    ]
+    path = tmp_path / "results/d/scores/ncc/syce/seed0.parquet"
+    io.save_table(path, pd.concat(of), better="higher")
+    words = ("--results", tmp_path / "results", "--scores", path, "--scale", "s", "--sources", "d=phantom")
+    status, text = script(
+        "tabulate", tmp_path / "paper.yaml", "t", *words, "--csv", tmp_path / "t.csv", "--md", tmp_path / "t.md"
+    )
+    assert status == 0, text
+    table = pd.read_csv(tmp_path / "t.csv").set_index("row")
+    assert table["ours"].to_dict() == pytest.approx({"E": 0.2, "v1": 0.4})
+    assert table["n"].tolist() == [2, 2]

@@ -123,6 +123,9 @@ def test_one_of_several_maps_is_read_by_its_name(tmp_path):
     assert io.map_names(path) == ["a", "b", "c"]
     with pytest.raises(BadInput, match="has no map ''"):
         io.load_maps(path)
+    io.save_table(tmp_path / "samples.parquet", pd.DataFrame({"sample": [0, 1]}), maps='["a", "b"]')
+    with pytest.raises(BadInput, match="holds 3 maps an image, and samples.parquet beside it names 2; draw again"):
+        io.map_names(path)
     io.save_array(path, maps[:, :1])
     np.testing.assert_array_equal(io.load_maps(path), maps[:, :1])
     assert io.map_names(path) == [""]
@@ -138,6 +141,10 @@ def test_the_scores_of_one_of_several_maps_are_read_by_its_name(tmp_path):
     for name in ("c", ""):
         with pytest.raises(BadInput, match=f"no scores of a map '{name}'; there is: a, b"):
             io.load_scores(f"{path}#{name}")
+    io.save_table(path, table.assign(map=""))
+    assert len(io.load_scores(path)) == 3
+    with pytest.raises(BadInput, match="no scores of a map 'b'; its only map has no name"):
+        io.load_scores(f"{path}#b")
     io.save_table(path, table.drop(columns="map"))
     with pytest.raises(BadInput, match="delete it and score again"):
         io.load_scores(path)

@@ -77,6 +77,8 @@ def test_a_table_may_have_no_columns_and_a_metric_no_method():
     (cell,) = pages.cells(table(rows={"method": {"CAM": "cam"}}))
     assert cell == Cell("CAM", "", "d", "m", "cam", "")
     assert cell.scores("results/quick", 3) == "results/quick/d/scores/m/cam/seed3.parquet"
+    (one,) = pages.cells(table(rows={"method": {"SyCE": "syce.v1"}}))
+    assert (one.scores("r", 0), one.map, cell.map) == ("r/d/scores/m/syce/seed0.parquet", "v1", "")
     (cell,) = pages.cells({"rows": {"dataset": {"D": "d"}}, "columns": {"metric": {"accuracy": "accuracy"}}})
     assert cell == Cell("D", "accuracy", "d", "accuracy", "", "")
     assert cell.scores("results/quick", 0) == "results/quick/d/scores/accuracy/seed0.parquet"

@@ -40,7 +40,13 @@ def test_one_sweep_gives_four_maps_with_their_names(made):
         assert {"completeness", *columns} <= set(samples)
         scores = pd.read_parquet(made.parents[1] / f"tumour/scores/iou/{kind}/seed0.parquet")
         assert set(scores["map"]) == set(OURS)
-    assert columns <= set(pd.read_parquet(made.parents[1] / "tumour/maps/sagen/seed0/samples.parquet"))
+
+
+def test_sagens_map_takes_no_sweep(made):
+    samples = pd.read_parquet(made.parents[1] / "tumour/maps/sagen/seed0/samples.parquet")
+    assert {"before", "start", "adversary", "residue"} <= set(samples)
+    assert "completeness" not in samples
+    assert pd.read_parquet(made.parents[1] / "tumour/scores/iou/sagen/seed0.parquet")["map"].eq("").all()
 
 
 def test_the_page_has_figures_claims_and_both_kinds_of_phantoms(made):
