@@ -91,7 +91,7 @@ def settings(infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn
     recipes = [("models", path, facts["model"], facts["options"]) for path, facts in trained.items()]
     recipes += [("attribution", path, table.attrs["method"], table.attrs["options"]) for path, table in drawn.items()]
     chosen = {path: json.loads(table.attrs["networks"]) for path, table in drawn.items()}
-    rows: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    rows: dict[tuple[str, str, str], dict[str, dict[str, None]]] = {}
     for folder, path, kind, options in recipes:
         defaults = signatures.signature(folder, kind).options
         changed = {k: v for k, v in json.loads(options).items() if k in defaults and _plain(v) != _plain(defaults[k])}
@@ -100,8 +100,8 @@ def settings(infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn
         *_, dataset, _, label, _, _ = Path(path).parts
         said = ", ".join(f"{k} {v}" for k, v in changed.items())
         if changed:
-            rows.setdefault((label, kind), {}).setdefault(said, {})[dataset] = None  # once for all seeds
-    for (label, kind), settings in rows.items():
+            rows.setdefault((folder, label, kind), {}).setdefault(said, {})[dataset] = None  # once for all seeds
+    for (_, label, kind), settings in rows.items():
         for said, datasets in settings.items():
             where = f" on {', '.join(datasets)}" if len(settings) > 1 else ""
             lines.append(f"| {label}{where} | {kind} | {said} |")
