@@ -101,9 +101,9 @@ def settings(infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn
         said = ", ".join(f"{k} {v}" for k, v in changed.items())
         if changed:
             rows.setdefault((folder, label, kind), {}).setdefault(said, {})[dataset] = None  # once for all seeds
-    for (_, label, kind), settings in rows.items():
-        for said, datasets in settings.items():
-            where = f" on {', '.join(datasets)}" if len(settings) > 1 else ""
+    for (_, label, kind), variants in rows.items():
+        for said, datasets in variants.items():
+            where = f" on {', '.join(datasets)}" if len(variants) > 1 else ""
             lines.append(f"| {label}{where} | {kind} | {said} |")
     return [*lines, ""] if len(lines) > 4 else [lines[0], "", "None.", ""]
 

@@ -1,5 +1,6 @@
 """Draw one figure of one paper."""
 
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         "truth": lambda: io.load_truth(args.truth) if args.truth else None,
         "index": lambda: io.load_table(args.index),
         "maps": lambda: {heading: io.load_maps(path) for heading, path in cli.pairs(args.maps).items()},
-        "scores": lambda: tables(args.scores, io.load_scores),
+        "scores": lambda: tables(args.scores, functools.partial(io.load_scores, load=functools.cache(io.load_table))),
         "histories": lambda: tables(args.histories, io.load_table),
     }
     wanted = inspect.signature(call.module.draw).parameters

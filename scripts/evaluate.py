@@ -62,7 +62,7 @@ def maps_of(path: str, index: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[
     """Name, empty where there is but one, and some rows of each of a method's maps."""
     explained = np.flatnonzero(index["explain"])
     for name in io.map_names(path):
-        maps = io.load_maps(f"{path}#{name}" if name else path)
+        maps = io.load_maps(f"{path}#{name}")
         if len(maps) != len(explained):
             raise BadInput(f"{path} has {len(maps)} maps for {len(explained)} explained samples; draw it again")
         yield name, {"maps": maps[np.searchsorted(explained, rows)]}

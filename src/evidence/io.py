@@ -76,21 +76,6 @@ def _names(path: Path | str) -> list[str]:
     return json.loads(load_table(Path(path).with_name("samples.parquet")).attrs.get("maps", "[]"))
 
 
-def load_scores(reference: Path | str, load: Callable[[str], pd.DataFrame] | None = None) -> pd.DataFrame:
-    """The scores of one map, sample, at and value: ``path``, or ``path#name`` where a method has many. ``load`` reads
-    the file, for those that read several maps of it."""
-    path, _, name = str(reference).partition("#")
-    table = (load or load_table)(path)
-    if "map" not in table:
-        raise BadInput(f"{path} was made by an older version, which kept each map apart; delete it and score again")
-    found = table[table["map"] == name].drop(columns="map")
-    if found.empty:
-        names = sorted(set(table["map"]) - {""})
-        there = near(name, names) if names else f"its only map has no name: {path} alone"
-        raise BadInput(f"{path} has no scores of a map {name!r}; {there}")
-    return found
-
-
 def load_truth(path: Path | str) -> np.ndarray | None:
     """The truth of a dataset; None where it has none, which ``pack`` writes as an array without samples."""
     truth = load_array(path)
@@ -119,6 +104,21 @@ def load_table(path: Path | str, text: Sequence[str] = ()) -> pd.DataFrame:
         raise BadInput(f"{path} is missing; make it first, or correct the path") from error
     except (ValueError, OSError) as error:
         raise BadInput(f"{path} cannot be read as a table ({error}); delete it and make it again") from error
+
+
+def load_scores(reference: Path | str, load: Callable[[str], pd.DataFrame] = load_table) -> pd.DataFrame:
+    """The scores of one map, sample, at and value: ``path``, or ``path#name`` where a method has many. ``load`` reads
+    the file, for those that read several maps of it."""
+    path, _, name = str(reference).partition("#")
+    table = load(path)
+    if "map" not in table:
+        raise BadInput(f"{path} was made by an older version, which kept each map apart; delete it and score again")
+    found = table[table["map"] == name].drop(columns="map")
+    if found.empty:
+        names = sorted(set(table["map"]) - {""})
+        there = near(name, names) if names else f"its only map has no name: {path} alone"
+        raise BadInput(f"{path} has no scores of a map {name!r}; {there}")
+    return found
 
 
 def save_text(path: Path | str, text: str) -> None:
