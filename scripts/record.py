@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
                 "help": "where <paper>-<scale>.md, .csv, -claims.csv, -curves.csv and pictures go; at the papers' own "
                 "size, and where both are called alike, without -<scale>",
             },
+            "--name": {"default": "", "help": "what they are called instead, for a run of some of a paper's items"},
             "--pictures": {"action": "store_true", "help": "keep pictures of real images too: their licence allows it"},
         },
     )
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     if not page.is_file():
         raise BadInput(f"{page} is missing; make the scale first: snakemake --configfile scales/<scale>.yaml")
     name = folder.name if scale.name in ("paper", folder.name) else f"{folder.name}-{scale.name}"
-    out = Path(args.out)
+    name, out = args.name or name, Path(args.out)
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
     text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"
