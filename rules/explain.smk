@@ -5,6 +5,7 @@ rule attribute:
         images="<results>/{dataset}/data/images.npy",
         index="<results>/{dataset}/data/index.parquet",
         truth=lambda w: plan.truth_for(w.method, w.dataset),
+        latents=lambda w: plan.latents_for(w.method, w.dataset, w.seed),
         code=lambda w: plan.code("attribute", "attribution", plan.kind("methods", w.method)),
     output:
         maps="<results>/{dataset}/maps/{method}/seed{seed}/maps.npy",
@@ -24,8 +25,9 @@ rule attribute:
         options=lambda w: plan.options("methods", w.method),
         networks=lambda w: plan.given("methods", w.method, w.dataset, w.seed),
         truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
+        latents=lambda w, input: f"--latents {input.latents}" if input.latents else "",
     shell:
-        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed} {params.truth}"
+        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed} {params.truth} {params.latents}"
         " --images {input.images} --index {input.index} --maps {output.maps} --samples {output.samples} &> {log}"
 
 

@@ -5,6 +5,7 @@ rule train:
         images="<results>/{dataset}/data/images.npy",
         truth="<results>/{dataset}/data/truth.npy",
         index="<results>/{dataset}/data/index.parquet",
+        info="<results>/{dataset}/data/info.json",
         code=lambda w: plan.code("train", "models", plan.kind("models", w.model)),
     output:
         weights="<results>/{dataset}/models/{model}/seed{seed}/weights.safetensors",
@@ -26,5 +27,5 @@ rule train:
         networks=lambda w: plan.given("models", w.model, w.dataset, w.seed),
     shell:
         "python scripts/train.py {params.options} {params.networks} --seed {wildcards.seed}"
-        " --images {input.images} --truth {input.truth} --index {input.index}"
+        " --images {input.images} --truth {input.truth} --index {input.index} --info {input.info}"
         " --weights {output.weights} --history {output.history} &> {log}"

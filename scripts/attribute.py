@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from evidence import cli, explaining, io, machine, resuming, signatures, sources, weights
 from evidence.errors import BadInput
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> None:
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset; its column 'explain' chooses the images",
             "--truth": {"help": "truth.npy of the packed dataset, for the method that draws it"},
+            "--latents": {"help": "samples.parquet of an inversion of the same images, for methods that start from it"},
             "--maps": "where the maps go (npy, float32: explained sample, kind of map, *space)",
             "--samples": "where the table goes (parquet): sample, seconds, prediction, what the method measures",
         },
@@ -30,8 +32,11 @@ def main(argv: list[str] | None = None) -> None:
     truth = io.load_truth(args.truth) if args.truth else None
     if truth is None and "truth" in inspect.signature(call.module.attribute).parameters:
         raise BadInput(f"{call.name} draws the truth, and none is known; give --truth, or leave it out of this dataset")
+    inverted = inversion(args.latents, call.name, samples) if args.latents else None
+    if inverted is None and "latents" in inspect.signature(call.module.attribute).parameters:
+        raise BadInput(f"{call.name} starts from latents; give --latents, the samples.parquet of an inversion")
     names = signatures.maps(call.name)
-    networks = {role: weights.load(path, role) for role, path in call.networks.items()}
+    networks = weights.load_all(call.networks)
     recipe = resuming.recipe(
         *sources.of_module("attribution", call.name),
         networks=call.networks,
@@ -39,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         options=call.options,
         seed=args.seed,
         data=resuming.fingerprint(images, index),
+        latents=io.sha256(args.latents) if args.latents else "",
     )
     output = Path(args.maps)
     with resuming.only_one(output.parent):
@@ -55,6 +61,7 @@ def main(argv: list[str] | None = None) -> None:
             recipe=recipe,
             kinds=max(1, len(names)),
             truth=truth[samples] if truth is not None else None,
+            inverted=inverted,
         )
         io.save_array(output, maps)
         facts = {
@@ -67,6 +74,16 @@ def main(argv: list[str] | None = None) -> None:
         }
         io.save_table(args.samples, table, **facts)
         state.unlink(missing_ok=True)
+
+
+def inversion(path: str, method: str, samples: np.ndarray) -> pd.DataFrame:
+    """The table of an inversion, which has to be of these samples."""
+    table = io.load_table(path)
+    if not {"latents", "valid"} <= set(table):
+        raise BadInput(f"{path} holds no latents for {method}; give the samples.parquet of an inversion")
+    if table["sample"].tolist() != samples.tolist():
+        raise BadInput(f"{path} is an inversion of other samples than those explained; invert these images again")
+    return table
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score all maps of one method, or the networks themselves, and write one tidy table."""
+"""Score all maps of one method, what it measured of itself, or the networks, and write one tidy table."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from evidence import cli, io
+from evidence import cli, io, signatures
 from evidence.errors import BadInput
 
 OPTIONAL = ("maps", "truth")
@@ -21,7 +21,10 @@ def main(argv: list[str] | None = None) -> None:
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset",
             "--truth": {"help": "truth.npy of the packed dataset, for metrics that compare with it"},
-            "--maps": {"help": "maps.npy of a method, for metrics of maps; each of its maps is scored"},
+            "--maps": {
+                "help": "maps.npy of a method, for metrics of maps, each of which is scored, or of the samples.parquet "
+                "beside it"
+            },
             "--scores": "where the scores go (parquet): map, sample, at, value",
         },
     )
@@ -31,10 +34,15 @@ def main(argv: list[str] | None = None) -> None:
     for name in OPTIONAL:
         if name in wanted and not args[name]:
             raise BadInput(f"the metric {call.name} compares with the {name}; give --{name}")
-    about_maps = "maps" in wanted
-    if about_maps and "#" in args.maps:
+    of_method = "maps" in wanted or "samples" in wanted
+    if of_method and not args.maps:
+        raise BadInput(f"the metric {call.name} reads the table beside a method's maps; give --maps")
+    if of_method and "#" in args.maps:
         raise BadInput(f"--maps {args.maps}: all maps of the file are scored; leave #{args.maps.partition('#')[2]} out")
-    rows = np.flatnonzero(index["explain"] if about_maps else index["split"] == "test")
+    rows = np.flatnonzero(index["explain"] if of_method else index["split"] == "test")
+    asks = signatures.signature("metrics", call.name)
+    if asks.positional == asks.roles:  # networks alone, so that no score is of a sample
+        rows = rows[:0]
     if "truth" in wanted:
         rows, unknown = rows[index["has_truth"].iloc[rows]], rows[~index["has_truth"].iloc[rows]]
         if len(rows) == 0:
@@ -48,35 +56,64 @@ def main(argv: list[str] | None = None) -> None:
     if call.networks:
         from evidence import weights  # metrics of maps need no torch
 
-        networks = {role: weights.load(path, role) for role, path in call.networks.items()}
+        networks = weights.load_all(call.networks)
+    valid = np.ones(len(rows), bool)
+    if of_method:
+        table = table_of(args.maps, index, rows)
+        if "samples" in wanted:
+            given["samples"] = lambda: with_columns(table, call, args.maps)
+        elif "valid" in table:
+            valid = table["valid"].to_numpy() != 0
     data = {name: make() for name, make in given.items() if name in wanted}
+    samples = index["sample"].to_numpy()[rows]
+    if not valid.all():
+        said = f"{(~valid).sum()} of {len(valid)} samples have maps that mean nothing (valid is 0), and no score"
+        print(f"{said}: {samples[~valid].tolist()[:10]}")
     tables = []
-    for name, maps in maps_of(args.maps, index, rows) if about_maps else [("", {})]:
+    for name, maps in maps_of(args.maps, index, rows) if "maps" in wanted else [("", {})]:
         found = call.module.score(**maps, **data, **networks, **call.options)
-        tables.append(tidy(name, found, index["sample"].to_numpy()[rows]))
+        tables.append(tidy(name, found, samples, valid))
         print(summary(" of ".join(filter(None, (call.name, name))), tables[-1]))
     io.save_table(args.scores, pd.concat(tables, ignore_index=True), metric=call.name, better=call.module.BETTER)
+
+
+def table_of(path: str, index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Some rows of the table that lies beside a method's maps, both of which have to be of the explained samples."""
+    explained, count = np.flatnonzero(index["explain"]), len(io.load_array(path))
+    if count != len(explained):
+        raise BadInput(f"{path} has {count} maps for {len(explained)} explained samples; draw it again")
+    table = io.load_samples(path)
+    if table["sample"].tolist() != index["sample"].iloc[explained].tolist():
+        raise BadInput(f"the table beside {path} is of other samples than those explained; draw the maps again")
+    return table.iloc[np.searchsorted(explained, rows)].reset_index(drop=True)
+
+
+def with_columns(table: pd.DataFrame, call: cli.Call, path: str) -> pd.DataFrame:
+    """The table, if it has the columns that a metric reads."""
+    if missing := [name for name in call.module.COLUMNS if name not in table]:
+        raise BadInput(
+            f"the metric {call.name} reads {', '.join(missing)}, which the table beside {path} lacks; "
+            f"give the maps of a method of the kind {' or '.join(call.module.METHODS)}, or draw these again"
+        )
+    return table
 
 
 def maps_of(path: str, index: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Name, empty where there is but one, and some rows of each of a method's maps."""
     explained = np.flatnonzero(index["explain"])
     for name in io.map_names(path):
-        maps = io.load_maps(f"{path}#{name}")
-        if len(maps) != len(explained):
-            raise BadInput(f"{path} has {len(maps)} maps for {len(explained)} explained samples; draw it again")
-        yield name, {"maps": maps[np.searchsorted(explained, rows)]}
+        yield name, {"maps": io.load_maps(f"{path}#{name}")[np.searchsorted(explained, rows)]}
 
 
-def tidy(name: str, found: np.ndarray | Mapping, samples: np.ndarray) -> pd.DataFrame:
+def tidy(name: str, found: np.ndarray | Mapping, samples: np.ndarray, valid: np.ndarray) -> pd.DataFrame:
     """One row a score of the map called so; ``sample`` is missing where a score is of all samples, ``map`` is empty
-    where a method has but one, and ``at`` without settings."""
+    where a method has but one, and ``at`` without settings. The score of a sample that is not valid does not exist."""
     pieces = []
     for at, values in (found if isinstance(found, Mapping) else {"": found}).items():
-        of_each = len(values) == len(samples)
+        of_each, values = len(values) == len(samples), np.asarray(values, np.float64)
         sample = pd.array(samples if of_each else [pd.NA] * len(values), dtype="Int64")
-        columns = {"map": name, "sample": sample, "at": str(at), "value": np.asarray(values, np.float64)}
-        pieces.append(pd.DataFrame(columns))
+        values = np.where(valid, values, np.nan) if of_each else values
+        pieces.append(pd.DataFrame({"map": name, "sample": sample, "at": str(at), "value": values}))
     return pd.concat(pieces, ignore_index=True)
 
 

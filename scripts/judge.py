@@ -14,13 +14,14 @@ import pandas as pd
 
 from evidence import cli, io, pages
 from evidence.errors import BadInput, near
-from evidence.scores import FLAGS, Files, interval, markdown, measured, number, of_images, span
+from evidence.scores import FLAGS, Files, interval, markdown, measured, number, of_images, span, spread_over
 
 COLUMNS = """claim member relation reference dataset metric ours ours_spread n seeds seeds_spread theirs theirs_spread
     theirs_seeds theirs_seeds_spread difference low high within images holds scale source""".split()
 HEAD = ("", "ours", "", "reference", "difference", "95 %", "images", "")
 SIGN = {"above": 1, "below": -1}
-NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0}  # what a number has, as a side
+# What a number has, as a side.
+NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0, "repeats": False}
 DECIMALS = 2
 
 
@@ -75,6 +76,7 @@ def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
         "images": images,
         "holds": holds(comparison.relation, difference, images, within),
         "missing": ours["missing"] + theirs["missing"],
+        "repeats": ours["repeats"] or theirs["repeats"],
     }
 
 
@@ -137,7 +139,7 @@ def foot(lines: pd.DataFrame) -> str:
     """What the numbers of a claim are of."""
     seeds = span([n for n in [*lines["seeds"], *lines["theirs_seeds"]] if n], "seed")
     several = lines[["seeds_spread", "theirs_seeds_spread"]].notna().any(axis=None)
-    over = "images, in brackets over the means of seeds" if several else "images"
+    over = spread_over(lines["repeats"]) + (", in brackets over the means of seeds" if several else "")
     metrics = ", ".join(dict.fromkeys(lines["metric"]))
     said = f"{metrics}: n = {span(lines['n'])} scores a mean, {seeds}; ± is over {over}; "
     if lines["low"].notna().any():

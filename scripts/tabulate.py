@@ -8,9 +8,11 @@ import pandas as pd
 
 from evidence import cli, io, pages
 from evidence.errors import BadInput, near
-from evidence.scores import FLAGS, Files, markdown, measured, number, span
+from evidence.scores import FLAGS, Files, markdown, measured, number, span, spread_over
 
-COLUMNS = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
+COLUMNS = (
+    "table row column published published_spread ours ours_spread n missing seeds seeds_spread scale source".split()
+)
 BETTER = {"higher": 1, "lower": -1, "middle": 0}
 
 
@@ -79,15 +81,16 @@ def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
             said = f"{difference:+.{decimals}f}" if np.isfinite(difference) else ""
             line += [number(cell.published, cell.published_spread, decimals), ours, said] if known else [ours]
         lines.append(line + ([span(cells["seeds"])] if differing else []))
-    spread = ("images, in brackets over the means of seeds" if both else "images") if over == "sample" else "seeds"
+    spread = spread_over(table["repeats"]) if over == "sample" else "seeds"
+    spread += ", in brackets over the means of seeds" if both else ""
     said = [
         f"n = {span(table['n'])} scores a cell, {span(table['seeds'], 'seed')}; ± is over {spread}; "
         f"{', '.join(sorted(set(table['source'])))} images."
     ]
-    for cell in table[table["missing"] > 0].itertuples():
-        said.append(
-            f"{cell.row}, {cell.column}: {cell.missing} scores do not exist and are left out; their logs name them."
-        )
+    lacking = table[table["missing"] > 0]
+    for (row, missing, of), cells in lacking.groupby(["row", "missing", "of"], sort=False):
+        where = ", ".join(filter(None, (row, *cells["column"])))
+        said.append(f"{where}: {missing} of {of} scores do not exist and are left out; their logs name them.")
     rows = markdown([*head, *(["seeds"] if differing else [])], lines)
     return "\n".join([spec.get("caption", ""), "", *rows, "", *said, *floors(spec, table, decimals)]) + "\n"
 

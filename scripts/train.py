@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset",
             "--truth": {"help": "truth.npy, for curves that are looked at; no training uses it"},
+            "--info": {"help": "info.json of the packed dataset: its range of intensities goes with the weights"},
             "--weights": "where the trained networks go (safetensors)",
             "--history": "where the history goes (parquet): step, name, value",
         },
@@ -27,7 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     images, index = io.load_array(args.images), io.load_table(args.index)
     truth = io.load_truth(args.truth) if args.truth else None
     train, validation = (training.samples_of(split, images, index, truth) for split in ("train", "validation"))
-    networks = {role: weights.load(path, role) for role, path in call.networks.items()}
+    intensities = io.load_range(args.info) if args.info else ""
+    networks = weights.load_all(call.networks, {str(args.info): intensities})
     recipe = resuming.recipe(
         *sources.of_module("models", call.name),
         networks=call.networks,
@@ -62,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             commit=commit(),
             machine=machine.describe(),
             recipe=recipe,
+            range=intensities,
         )
         io.save_table(args.history, history)
         state.unlink(missing_ok=True)

@@ -65,6 +65,15 @@ class Augmentation:
         return torch.cat([linear, moved.unsqueeze(2)], 2)
 
 
+def mirrored(images: Images, *, horizontal: bool, vertical: bool) -> Images:
+    """Each image mirrored along the last axis, or the last but one, half of the time; its numbers stay as they are."""
+    for axis, asked in ((-1, horizontal), (-2, vertical)):
+        if asked:
+            flips = torch.rand(len(images), *(1,) * (images.dim() - 1), device=images.device) < 0.5
+            images = torch.where(flips, images.flip(axis), images)
+    return images
+
+
 def stretched(images: Images, low: float = 0.0, high: float = 1.0) -> Images:
     """Each image from ``low``, its darkest pixel, to ``high``, its brightest."""
     least, most = images.flatten(1).aminmax(dim=1)

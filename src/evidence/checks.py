@@ -18,7 +18,7 @@ RESOURCES = ("mem_mb", "runtime", "threads", "gpu")
 STRUCTURE = {  # keys that are no hyperparameters
     "datasets": {"kind", "source", "parts", "resources", "seeds"},
     "models": {"kind", "needs", "seeds"},
-    "methods": {"kind", "needs", "seeds"},
+    "methods": {"kind", "needs", "seeds", "latents"},
     "metrics": {"kind", "needs"},
 }
 LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -64,9 +64,20 @@ def known(where: str, name: str, there: Iterable[str]) -> None:
         raise BadInput(f"{where}: unknown name {name!r}; {near(str(name), there)}")
 
 
-def map_of(method: str, there: tuple[str, ...]) -> None:
-    """Refuse a map that a method does not draw, and a method of several maps where none of them is named."""
+def table_of(method: str, kind: str, metric: str, methods: tuple[str, ...]) -> None:
+    """Refuse a method whose table a metric does not know."""
+    if methods and kind not in methods:
+        raise BadInput(f"{metric} reads what {' or '.join(methods)} measures, and {method} is of the kind {kind}")
+
+
+def map_of(method: str, there: tuple[str, ...], whole: bool = False) -> None:
+    """Refuse a map that a method does not draw, and a method of several maps where none of them is named. A metric of
+    the method as a ``whole`` is of none of its maps."""
     label, _, name = method.partition(".")
+    if whole and name:
+        raise BadInput(f"{method}: this metric is of the method, and not of one of its maps; ask for {label}")
+    if whole:
+        return
     if there and not name:
         raise BadInput(f"{label} draws several maps: ask for one of {', '.join(f'{label}.{each}' for each in there)}")
     if name and not there:
@@ -108,6 +119,28 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
         known(f"{where}.needs.{role}, among the models", model, config["models"])
         model_kind = (config["models"][model] or {}).get("kind", model)
         known(f"{where}.needs.{role}, among the networks of {model}", network or role, signatures.networks(model_kind))
+
+    if section == "methods":
+        _latents(config, where, kind, entry)
+
+
+def _latents(config: Config, where: str, kind: str, entry: Config) -> None:
+    """A method that starts from latents names the inversion that finds them, and has the generator of that."""
+    wanted = "latents" in signatures.signature("attribution", kind).positional
+    label = entry.get("latents")
+    if wanted and label is None:
+        raise BadInput(f"{where} starts from latents: add latents: <label of an inversion>")
+    if label is None:
+        return
+    if not wanted:
+        raise BadInput(f"{where}.latents: {kind} starts from no latents; take it away")
+    known(f"{where}.latents, among the methods", str(label), config["methods"])
+    other = config["methods"][label] or {}
+    if other.get("kind", label) != "inversion":
+        raise BadInput(f"{where}.latents: {label} is of the kind {other.get('kind', label)}, and no inversion")
+    mine, its = ((each.get("needs") or {}).get("generator") for each in (entry, other))
+    if mine != its:
+        raise BadInput(f"{where} draws with the generator {mine}, and {label} inverts that of {its}; use one for both")
 
 
 def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Config) -> None:

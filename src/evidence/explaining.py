@@ -1,7 +1,6 @@
 """The loop around an attribution method: batches, seeds and seconds an image, progress, going on after a stop."""
 
 import inspect
-import io as memory
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,9 +15,11 @@ from evidence import io, machine
 from evidence.errors import BadInput
 from evidence.networks.lean import folded
 from evidence.progress import chunks
-from evidence.resuming import Clock, setting, told_to_stop
+from evidence.resuming import Clock, Keeper, setting, told_to_stop
 from evidence.seeds import stream
 from evidence.shapes import Images
+
+Columns = dict[str, np.ndarray]  # name → (image) or (image, numbers)
 
 BATCH = 50  # images explained at once, or EVIDENCE_BATCH; no result depends on it
 
@@ -36,18 +37,21 @@ def explain(
     batch: int = 0,
     kinds: int = 1,
     truth: np.ndarray | None = None,
+    inverted: pd.DataFrame | None = None,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Maps of all images, float32 (image, kind of map, *space), and a table: sample, seconds, prediction, the method's
     columns.
 
     ``prediction`` is the classifier's probability of class 1, NaN for methods without a classifier. ``images`` may be a
-    memory map, as may ``truth``, which only a ceiling asks for. Where a run was stopped, finished batches are read back
-    from ``state`` if it is of the same ``recipe``.
+    memory map, as may ``truth``, which only a ceiling asks for; ``inverted`` is the table of an inversion of the same
+    images, whose latents some methods start from, and whose column ``valid`` becomes theirs. Where a run was stopped,
+    finished batches are read back from ``state`` if it is of the same ``recipe``; of a method that asks for a
+    ``keeper``, the iterations of the batch it was at too.
     """
     count, batch = len(samples), batch or max(1, int(setting("EVIDENCE_BATCH", BATCH)))
     maps = np.zeros((count, kinds, *images.shape[2:]), np.float32)
-    table = pd.DataFrame({"sample": samples, "seconds": np.nan, "prediction": np.nan})
-    done = _resume(state, recipe, maps, table)
+    columns: Columns = {"seconds": np.full(count, np.nan), "prediction": np.full(count, np.nan)}
+    done = _resume(state, recipe, maps, columns)
     clock = Clock()
     wanted = inspect.signature(attribute).parameters
     networks = {role: machine.place(folded(network)) for role, network in networks.items()}
@@ -61,23 +65,32 @@ def explain(
                 beside["streams"] = [stream(seed, "sample", int(s)) for s in samples[rows]]
             if "truth" in wanted:
                 beside["truth"] = torch.from_numpy(np.array(truth[rows], np.float32)).to(batch_images.device)
+            if "latents" in wanted:
+                beside["latents"] = torch.from_numpy(np.stack(inverted["latents"].iloc[rows])).to(batch_images.device)
+            if "keeper" in wanted:  # the batch takes long: what was finished before it is kept first
+                _save(state, recipe, maps, columns, rows.start)
+                aside = state.with_name(f"{state.stem}-batch.npz")
+                beside["keeper"] = Keeper(aside, f"{recipe} {rows.start} {rows.stop}", stopped)
             found = attribute(batch_images, **beside, **networks, **options)
-            found, columns = found if isinstance(found, tuple) else (found, {})
+            found, measured = found if isinstance(found, tuple) else (found, {})
             maps[rows] = found.detach().float().cpu().numpy()
-            columns = {"seconds": (time.perf_counter() - began) / (rows.stop - rows.start), **columns}
+            measured = {"seconds": (time.perf_counter() - began) / (rows.stop - rows.start), **measured}
             if "classifier" in networks:
-                columns["prediction"] = _probability(networks["classifier"], batch_images)
-            for name, values in columns.items():
-                table.loc[table.index[rows], name] = values.cpu().numpy() if torch.is_tensor(values) else values
+                measured["prediction"] = _probability(networks["classifier"], batch_images)
+            if "latents" in wanted:
+                measured["valid"] = inverted["valid"].iloc[rows].to_numpy()
+            _fill(columns, count, rows, measured)
             if stopped or clock.due():
-                _save(state, recipe, maps, table, rows.stop)
+                _save(state, recipe, maps, columns, rows.stop)
                 clock.reset()
+            if "keeper" in wanted:
+                beside["keeper"].forget()
             if stopped:
                 raise SystemExit(f"stopped by a signal after {rows.stop} images; the same command goes on from {state}")
     if not np.isfinite(maps).all():
         wrong = samples[~np.isfinite(maps).all(axis=tuple(range(1, maps.ndim)))]
         raise BadInput(f"the maps of samples {wrong[:5].tolist()} are not finite; check the network's training history")
-    return maps, table
+    return maps, pd.DataFrame({"sample": samples, **{name: list(values) for name, values in columns.items()}})
 
 
 @torch.no_grad()
@@ -85,14 +98,23 @@ def _probability(classifier: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return classifier(images).softmax(1)[:, 1]
 
 
-def _save(path: Path, recipe: str, maps: np.ndarray, table: pd.DataFrame, done: int) -> None:
-    rows = memory.BytesIO()
-    table.to_parquet(rows, index=False)
+def _fill(columns: Columns, count: int, rows: slice, measured: Mapping[str, Any]) -> None:
+    """Enter what a batch measured: a number an image, or several (latents)."""
+    for name, values in measured.items():
+        values = values.detach().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
+        if name not in columns:
+            kind = np.float64 if values.ndim < 2 else np.float32
+            columns[name] = np.full((count, *values.shape[1:]), np.nan, kind)
+        columns[name][rows] = values
+
+
+def _save(path: Path, recipe: str, maps: np.ndarray, columns: Columns, done: int) -> None:
+    kept = {f"column {name}": values[:done] for name, values in columns.items()}
     with io.replacing(path) as aside:
-        np.savez(aside, recipe=recipe, done=done, maps=maps[:done], table=np.frombuffer(rows.getvalue(), np.uint8))
+        np.savez(aside, recipe=recipe, done=done, maps=maps[:done], **kept)
 
 
-def _resume(path: Path, recipe: str, maps: np.ndarray, table: pd.DataFrame) -> int:
+def _resume(path: Path, recipe: str, maps: np.ndarray, columns: Columns) -> int:
     """Fill in what an interrupted run of the same recipe had finished; the number of images it had."""
     if not path.exists():
         return 0
@@ -102,8 +124,8 @@ def _resume(path: Path, recipe: str, maps: np.ndarray, table: pd.DataFrame) -> i
             return 0
         done = int(saved["done"])
         maps[:done] = saved["maps"]
-        rows = pd.read_parquet(memory.BytesIO(saved["table"].tobytes()))
-    for name in rows:
-        table.loc[table.index[:done], name] = rows[name].to_numpy()[:done]
-    print(f"going on from {path} after {done} images", flush=True)
+        kept = {name.removeprefix("column "): saved[name] for name in saved.files if name.startswith("column ")}
+    _fill(columns, len(maps), slice(0, done), kept)
+    if done:
+        print(f"going on from {path} after {done} images", flush=True)
     return done

@@ -73,7 +73,18 @@ def map_names(path: Path | str) -> list[str]:
 
 
 def _names(path: Path | str) -> list[str]:
-    return json.loads(load_table(Path(path).with_name("samples.parquet")).attrs.get("maps", "[]"))
+    return json.loads(load_samples(path).attrs.get("maps", "[]"))
+
+
+def load_samples(path: Path | str) -> pd.DataFrame:
+    """A method's table, one row an explained sample: it lies beside its maps, whose path this is."""
+    return load_table(Path(path).with_name("samples.parquet"))
+
+
+def load_range(info: Path | str) -> str:
+    """The range of a dataset's intensities, ``[-1, 1]``, from the facts that ``pack`` wrote; empty where it is not."""
+    found = load_json(info).get("range")
+    return json.dumps(found) if found else ""
 
 
 def load_truth(path: Path | str) -> np.ndarray | None:
@@ -126,7 +137,7 @@ def save_text(path: Path | str, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def as_json(facts: Mapping[str, Any]) -> str:
+def as_json(facts: Mapping[str, Any] | Sequence[Any]) -> str:
     return json.dumps(facts, sort_keys=True, default=str)
 
 

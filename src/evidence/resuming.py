@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,3 +111,42 @@ def told_to_stop() -> Iterator[list[int]]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+class Keeper:
+    """Keeps the arrays that a long computation goes on with, in a file beside its outputs.
+
+    Args:
+        path: of the file; none is read or written without.
+        recipe: of the computation; a file of another one is passed over.
+        stopped: not empty once the process has been told to stop.
+    """
+
+    def __init__(self, path: Path | None = None, recipe: str = "", stopped: Sequence[int] = ()):
+        self.path, self.recipe, self.stopped, self.clock = path, recipe, stopped, Clock()
+
+    def load(self) -> dict[str, np.ndarray]:
+        """What was kept last; nothing where nothing was."""
+        if self.path is None or not self.path.exists():
+            return {}
+        with np.load(self.path, allow_pickle=False) as kept:
+            if str(kept["recipe"]) != self.recipe:
+                print(f"{self.path} is of another recipe; starting from the first iteration", flush=True)
+                return {}
+            print(f"going on from {self.path}", flush=True)
+            return {name: kept[name] for name in kept.files if name != "recipe"}
+
+    def keep(self, arrays: Mapping[str, Any]) -> None:
+        """Write tensors if it is time, or the process is to stop, which it then does."""
+        if self.path is None or not (self.stopped or self.clock.due()):
+            return
+        with io.replacing(self.path) as aside:
+            np.savez(aside, recipe=self.recipe, **{name: array.cpu().numpy() for name, array in arrays.items()})
+        self.clock.reset()
+        if self.stopped:
+            raise SystemExit(f"stopped by a signal; the same command goes on from {self.path}")
+
+    def forget(self) -> None:
+        """Remove the file: what it was for is done."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

@@ -48,14 +48,16 @@ def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float |
     Args:
         scores: of each seed.
         at: the setting of the metric, empty where it has none.
-        over: what ``ours_spread`` is over. ``sample``: the images around the mean of their seed. ``seed``: the means of
-            the seeds, which ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
+        over: what ``ours_spread`` is over. ``sample``: the images around the mean of their seed, or where each score is
+            of all images, and there are several, their repeats. ``seed``: the means of the seeds, which
+            ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
 
     Returns:
-        ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many; and
-        ``missing``, how many scores do not exist.
+        ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many;
+        ``missing``, how many scores do not exist, ``of`` how many; and whether the scores are ``repeats``.
     """
-    values = [table.loc[table["at"] == at, "value"] for table in scores.values()]
+    tables = [table[table["at"] == at] for table in scores.values()]
+    values = [table["value"] for table in tables]
     means = [v.mean() for v in values if v.notna().any()]
     spreads = [v.std(ddof=0) for v in values if v.notna().sum() > 1]
     over_images = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else np.nan
@@ -67,6 +69,8 @@ def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float |
         "seeds": len(values),
         "seeds_spread": over_seeds,
         "missing": int(sum(v.isna().sum() for v in values)),
+        "of": sum(map(len, values)),
+        "repeats": any(len(table) > 1 and table["sample"].isna().all() for table in tables),
     }
 
 
@@ -94,6 +98,13 @@ def number(mean: float, spread: float, decimals: int, over_seeds: float = np.nan
         return ""
     text = f"{mean:.{decimals}f}" + (f" ± {spread:.{decimals}f}" if np.isfinite(spread) else "")
     return text + (f" (± {over_seeds:.{decimals}f})" if np.isfinite(over_seeds) else "")
+
+
+def spread_over(repeats: pd.Series) -> str:
+    """What spreads over scores are over, in words."""
+    if repeats.all():
+        return "repeats"
+    return "images, or repeats where a score is of all images" if repeats.any() else "images"
 
 
 def span(counts: Iterable[int], noun: str = "") -> str:

@@ -16,7 +16,9 @@ from evidence.errors import BadInput, near
 PACKAGE = Path(__file__).parent
 
 # What scripts hand over by name; every other positional parameter is a network, by its role.
-DATA = set("files folder raw shape images labels truth index maps streams histories scores".split())
+DATA = set(
+    "files folder raw shape images labels truth index maps samples streams keeper latents histories scores".split()
+)
 
 # What reads a value of a plain annotation; YAML takes 5e-4 for a word, so words of numbers are numbers.
 READERS = {"int": lambda value: int(str(value)), "float": float, "bool": bool}
@@ -87,6 +89,11 @@ def networks(kind: str) -> tuple[str, ...]:
 def maps(kind: str) -> tuple[str, ...]:
     """The names of a method's maps, ``MAPS`` of its module, where one call draws several; else none."""
     return _constant(source("attribution", kind), "MAPS") or ()
+
+
+def methods(kind: str) -> tuple[str, ...]:
+    """The kinds of methods whose tables a metric reads, ``METHODS`` of its module, where it asks for one; else none."""
+    return _constant(source("metrics", kind), "METHODS") or ()
 
 
 @functools.cache

@@ -50,6 +50,12 @@ def middle(image: np.ndarray) -> np.ndarray:
     return image[..., image.shape[-1] // 2] if image.ndim == 4 else image
 
 
-def grid(rows: int, columns: int, cell: float = 1.1):
-    """A figure with a grid of square cells, its axes always a two-dimensional array."""
-    return plt.subplots(rows, columns, figsize=(cell * columns, cell * rows + 0.25), squeeze=False)
+def greys(image: np.ndarray) -> dict[str, float]:
+    """The range in which an image is shown, and all that is made of it: [-1, 1], or [0, 1] where nothing is below 0."""
+    return {"vmin": -1.0 if image.min() < 0 else 0.0, "vmax": 1.0}
+
+
+def grid(rows: int, columns: int, cell: float = 1.1, beneath: float = 0.0):
+    """A figure with a grid of square cells, its axes always a two-dimensional array; ``beneath`` is room for a line of
+    words under each cell."""
+    return plt.subplots(rows, columns, figsize=(cell * columns, (cell + beneath) * rows + 0.25), squeeze=False)

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from evidence import provenance
 from evidence.errors import BadInput, near
 from evidence.io import replacing
 from evidence.networks.blocks import Network
-from evidence.provenance import opened
 
 
 def save(path: Path | str, networks: Mapping[str, Network], **facts: str) -> None:
@@ -32,7 +32,7 @@ def save(path: Path | str, networks: Mapping[str, Network], **facts: str) -> Non
 def load(reference: Path | str, role: str = "") -> Network:
     """The network ``path#name``; without a name the one called like its role; without a role the only one there is."""
     path, _, name = str(reference).partition("#")
-    with opened(path, "pt") as file:
+    with provenance.opened(path, "pt") as file:
         described = _described(file)
         if not described:
             raise BadInput(f"{path} does not say which networks it holds; only weights made by train.py can be loaded")
@@ -51,6 +51,30 @@ def load(reference: Path | str, role: str = "") -> Network:
             f"{path}: the weights of {name!r} do not fit the architecture they claim ({reason}); train it again"
         ) from error
     return network.eval()
+
+
+def load_all(references: Mapping[str, str], ranges: Mapping[str, str] | None = None) -> dict[str, Network]:
+    """The networks that are used together, by role. They are refused where files of theirs say that they are for images
+    of different ranges of intensities; weights that say nothing of it may be used with any.
+
+    Args:
+        references: role → reference.
+        ranges: file → what it says the range is, ``[-1, 1]``, of the images that are used with them.
+    """
+    said = dict(ranges or {})
+    for reference in references.values():
+        path = str(reference).partition("#")[0]
+        said[path] = provenance.facts(path).get("range", "")
+    known = [(path, intensities) for path, intensities in said.items() if intensities]
+    for path, intensities in known[1:]:
+        other, expected = known[0]
+        if intensities != expected:
+            raise BadInput(
+                f"{path} is for intensities in {intensities}, but {other} for those in {expected}: networks that are "
+                "used together, and their images, have one range; give weights that were trained on the same dataset, "
+                "or train them again on it"
+            )
+    return {role: load(reference, role) for role, reference in references.items()}
 
 
 def _build(kind: str, options: dict, path: str) -> Network:

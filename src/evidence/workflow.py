@@ -87,6 +87,7 @@ class Plan:
     def seeds_of(self, dataset: str, section: str, label: str) -> list[int]:
         """The seeds with which an entry is made for a dataset: those that both, and all models behind it, allow."""
         behind = [("models", model) for model in self._models(section, label)]
+        behind += [("methods", label) for label in self._inversions(section, label)]
         entries = [self.entry(*named) for named in (("datasets", dataset), (section, label), *behind)]
         allowed = [checks.seeds(entry["seeds"]) for entry in entries if "seeds" in entry]
         return [seed for seed in self.seeds if all(seed in seeds for seeds in allowed)]
@@ -130,6 +131,15 @@ class Plan:
         """The truth of a dataset, for the method that asks for it."""
         wanted = "truth" in signatures.signature("attribution", self.kind("methods", method)).positional
         return [f"{self.results}/{dataset}/data/truth.npy"] if wanted else []
+
+    def latents_for(self, method: str, dataset: str, seed: str | int) -> list[str]:
+        """The table of the inversion that a method starts from, if it does."""
+        label = self.entry("methods", method).get("latents")
+        return [self.samples_of(label, dataset, seed)] if label else []
+
+    def samples_of(self, method: str, dataset: str, seed: str | int) -> str:
+        """The file of what a method measures of itself."""
+        return f"{self.results}/{dataset}/maps/{method}/seed{seed}/samples.parquet"
 
     def given(self, section: str, label: str, dataset: str, seed: str | int) -> str:
         """The weights as flags: ``--classifier …/weights.safetensors --generator …/weights.safetensors#average``."""
@@ -208,8 +218,8 @@ class Plan:
         return [cell for name in self.claims(paper) for cell in pages.claim_cells(self.paper(paper)["claims"][name])]
 
     def cell_seeds(self, cell: Cell) -> list[int]:
-        """The seeds that a cell has scores of."""
-        seeds = self.seeds_of(cell.dataset, "metrics", cell.metric)
+        """The seeds that a cell has scores of; without a metric, those of its method."""
+        seeds = self.seeds_of(cell.dataset, "metrics", cell.metric) if cell.metric else self.seeds
         return [s for s in seeds if not cell.method or s in self.seeds_of(cell.dataset, "methods", cell.method)]
 
     def scores(self, paper: str, table: str = "") -> list[str]:
@@ -243,15 +253,11 @@ class Plan:
         return f"{self.results}/{self.paper(paper)['figures'][figure]['dataset']}/data/{name}"
 
     def figure_files(self, paper: str, figure: str) -> dict[str, list[str]]:
-        """The maps (of the first seed), or where it has a metric their scores, and histories, of all seeds."""
+        """The maps that it shows, of the first seed; and of all seeds scores, where it has a metric, and histories."""
         spec = self.paper(paper)["figures"][figure]
         dataset, folder = spec["dataset"], f"{self.results}/{spec['dataset']}"
-        maps = [
-            self.maps_of(label, dataset, self.seeds_of(dataset, "methods", label)[0])
-            for label in spec.get("methods", {}).values()
-        ]
         return {
-            "maps": [] if "metric" in spec else maps,
+            "maps": [path.partition("#")[0] for _, path in self._figure_maps(spec)],
             "scores": _unique(path.partition("#")[0] for _, path in self._figure_scores(spec)),
             "histories": [
                 f"{folder}/models/{label}/seed{seed}/history.parquet"
@@ -260,11 +266,35 @@ class Plan:
             ],
         }
 
+    def _shows(self, spec: Mapping[str, Any], what: str) -> bool:
+        """Whether a figure is of maps, or scores, as its kind's signature says."""
+        return what in signatures.signature("figures", spec["kind"]).positional
+
+    def _figure_cells(self, spec: Mapping[str, Any]) -> list[Cell]:
+        """The methods of a figure, their headings as rows; the metric is empty where it has none."""
+        methods = spec.get("methods", {}).items()
+        return [Cell(heading, "", spec["dataset"], spec.get("metric", ""), label, "") for heading, label in methods]
+
+    def _figure_maps(self, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Heading and file of each map that a figure shows, ``path#map`` where a method has several."""
+        if not self._shows(spec, "maps"):
+            return []
+        return [
+            (cell.row, self.map_given(cell.method, cell.dataset, self.cell_seeds(cell)[0]))
+            for cell in self._figure_cells(spec)
+        ]
+
     def _figure_scores(self, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Heading and file of each score that a figure shows, ``path#map`` where a method has several."""
+        """Heading and file of each score that a figure shows, ``path#map`` where a method has several.
+
+        Where it shows maps too, and the scores are of the method as a whole, they are given once, under its label.
+        """
         if "metric" not in spec:
             return []
-        cells = [Cell(h, "", spec["dataset"], spec["metric"], label, "") for h, label in spec["methods"].items()]
+        cells = self._figure_cells(spec)
+        if self._shows(spec, "maps") and self._of_whole(spec["metric"]):
+            labels = _unique(cell.method.partition(".")[0] for cell in cells)
+            cells = self._figure_cells({**spec, "methods": {label: label for label in labels}})
         return [
             (cell.row, cell.scores(self.results, seed) + (f"#{cell.map}" if cell.map else ""))
             for cell in cells
@@ -275,12 +305,10 @@ class Plan:
         """The command line of a figure, after its inputs' common part."""
         spec = self.paper(paper)["figures"][figure]
         files = self.figure_files(paper, figure)
-        maps = [
-            f"{heading}={self.map_given(label, spec['dataset'], self.seeds_of(spec['dataset'], 'methods', label)[0])}"
-            for heading, label in spec.get("methods", {}).items()
-            if "metric" not in spec
-        ]
-        scores = [f"{heading}={path}" for heading, path in self._figure_scores(spec)]
+        maps, scores = (
+            [f"{heading}={path}" for heading, path in found]
+            for found in (self._figure_maps(spec), self._figure_scores(spec))
+        )
         headings = [
             heading
             for heading, label in spec.get("models", {}).items()
@@ -298,15 +326,13 @@ class Plan:
         for dataset, section, label, seeds in self._asked(paper):
             datasets.add(dataset)
             if section == "methods":
-                methods |= {(dataset, label.partition(".")[0], seed) for seed in seeds}
+                labels = [label.partition(".")[0], *self._inversions(section, label)]
+                methods |= {(dataset, method, seed) for method in labels for seed in seeds}
             models |= {(dataset, model, seed) for model in self._models(section, label) for seed in seeds}
         return {
             "info": [f"{self.results}/{dataset}/data/info.json" for dataset in sorted(datasets)],
             "weights": [self.weights_of(model, dataset, seed) for dataset, model, seed in sorted(models)],
-            "samples": [
-                f"{self.results}/{dataset}/maps/{method}/seed{seed}/samples.parquet"
-                for dataset, method, seed in sorted(methods)
-            ],
+            "samples": [self.samples_of(method, dataset, seed) for dataset, method, seed in sorted(methods)],
         }
 
     def _asked(self, paper: str) -> Iterator[tuple[str, str, str, list[int]]]:
@@ -319,22 +345,63 @@ class Plan:
         for figure in self.figures(paper):
             spec = self.paper(paper)["figures"][figure]
             dataset = spec["dataset"]
-            for label in spec.get("methods", {}).values():
-                seeds = self.seeds_of(dataset, "methods", label)
-                yield dataset, "methods", label, seeds if "metric" in spec else seeds[:1]
-            if "metric" in spec:
-                yield dataset, "metrics", spec["metric"], self.seeds_of(dataset, "metrics", spec["metric"])
+            for cell in self._figure_cells(spec):
+                seeds = self.cell_seeds(cell)
+                yield dataset, "methods", cell.method, seeds if cell.metric else seeds[:1]
+                if cell.metric:
+                    yield dataset, "metrics", cell.metric, seeds
             for label in spec.get("models", {}).values():
                 yield dataset, "models", label, self.seeds_of(dataset, "models", label)
+
+    def _shown(self, paper: str) -> Iterator[tuple[str, str]]:
+        """Each method that the items of a paper show, and the metric by which, none where they show its maps."""
+        for cell in [cell for table in [*self.tables(paper), ""] for cell in self.cells(paper, table)]:
+            if cell.method:
+                yield cell.method, cell.metric
+        for figure in self.figures(paper):
+            spec = self.paper(paper)["figures"][figure]
+            self._check_figure(figure, spec)
+            for cell in self._figure_cells(spec):
+                if of_maps := self._shows(spec, "maps"):
+                    yield cell.method, ""
+                if cell.metric:
+                    once = of_maps and self._of_whole(cell.metric)
+                    yield cell.method.partition(".")[0] if once else cell.method, cell.metric
 
     def _models(self, section: str, label: str) -> set[str]:
         """All models behind an entry, through what they need themselves."""
         found = {label} if section == "models" else set()
+        for inversion in self._inversions(section, label):
+            found |= self._models("methods", inversion)
         for reference in self.needs(section, label).values():
             found |= self._models("models", reference.partition(".")[0])
         return found
 
+    def _inversions(self, section: str, label: str) -> list[str]:
+        """The label of the inversion that a method starts from, if it does."""
+        found = self.entry(section, label).get("latents") if section == "methods" else None
+        return [found] if found else []
+
     # --- checks -------------------------------------------------------------------------------------------------------
+
+    def _of_whole(self, metric: str) -> bool:
+        """Whether a metric is of a method as a whole, and of none of its maps."""
+        asks = signatures.signature("metrics", self.kind("metrics", metric)).positional
+        return "samples" in asks and "maps" not in asks
+
+    def _check_figure(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Refuse a metric that a figure does not show, and scores of none."""
+        kind = spec["kind"]
+        if "metric" in spec and not self._shows(spec, "scores"):
+            raise BadInput(f"figures.{name}: a {kind} shows no scores; leave out the metric, {spec['metric']!r}")
+        if "metric" not in spec and self._shows(spec, "scores") and not self._shows(spec, "maps"):
+            raise BadInput(f"figures.{name}: a {kind} shows scores; name the metric")
+
+    def _check_method(self, label: str, metric: str) -> None:
+        """Refuse a method, or map of one, that a metric cannot score, or that cannot be shown."""
+        kind = self.kind("methods", label)
+        checks.map_of(label, signatures.maps(kind), whole=bool(metric) and self._of_whole(metric))
+        checks.table_of(label, kind, metric, signatures.methods(self.kind("metrics", metric)) if metric else ())
 
     def _check_papers(self) -> dict[str, dict[str, list[str]]]:
         """Paper → section → its items that are asked for: ``paper`` means all but the optional ones, ``paper/item`` all
@@ -353,9 +420,9 @@ class Plan:
                 chosen[section] = _unique([*there, *wanted])
         for name in self.items:
             try:
+                for label, metric in self._shown(name):
+                    self._check_method(label, metric)
                 for dataset, section, label, seeds in self._asked(name):
-                    if section == "methods":
-                        checks.map_of(label, signatures.maps(self.kind(section, label)))
                     if not seeds:
                         raise BadInput(
                             f"{section}.{label} has no seed on {dataset}: its own, those of the dataset and those of "

@@ -78,9 +78,21 @@ def test_the_environments_are_those_of_the_pins(root):
 
 LAYERS = [
     {"errors", "seeds", "shapes", "networks", "sources", "penalty", "plateau"},
-    {"io", "statistics", "signatures", "provenance", "progress", "style", "machine", "images", "splits", "volumes"},
-    {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores"},
-    {"training", "explaining", "deciding", "translating", "perturbing", "workflow"},
+    {
+        "io",
+        "statistics",
+        "signatures",
+        "provenance",
+        "progress",
+        "style",
+        "machine",
+        "images",
+        "splits",
+        "volumes",
+        "erasing",
+    },
+    {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores", "chests"},
+    {"training", "explaining", "classifying", "deciding", "translating", "perturbing", "inverting", "workflow"},
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts", "downloads"},
 ]

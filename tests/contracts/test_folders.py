@@ -12,11 +12,18 @@ from torch import nn
 
 from evidence import cohort, explaining, io, machine, parts, signatures, training, weights
 from evidence.networks.c3d import Classifier
+from evidence.networks.latent import Generator
 from evidence.networks.mask import MaskGenerator
 from evidence.networks.translators import Pair
 from evidence.networks.unet import MapGenerator
 
 SIZES = {"slice": (32, 48), "volume": (16, 32, 48)}
+SQUARES = {"slice": (32, 32), "volume": (32, 32, 32)}  # what draws from latents draws these
+LATENT = ("medxgan", "inversion", "restarts", "traversal", "latent", "realisations")
+
+
+def size_for(name, kind):
+    return (SQUARES if name in LATENT else SIZES)[kind]
 
 
 def module(folder, name):
@@ -30,6 +37,7 @@ def network(role, size, head="dense"):
         "classifier": lambda: Classifier(size=size, width=2, hidden=4, head=head),
         "generator": lambda: MapGenerator(width=2, spatial_dims=len(size)),
         "pair": lambda: Pair(symmetric=True, widths=(2, 2), spatial_dims=len(size), low=-1.0),
+        "latent": lambda: Generator(channels=1, z1=3, z2=2, base=4, widths=(4, 4), spatial_dims=len(size)),
         "mask": lambda: MaskGenerator(features=(4, 8, 16, 32), spatial_dims=len(size)),
     }
     return made[role]()
@@ -38,6 +46,7 @@ def network(role, size, head="dense"):
 def networks_for(folder, name, size):
     head = "cam" if name == "cam" else "dense"
     special = {"counterfactual": "pair", "difference": "pair", "mask_generator": "mask"}
+    special |= dict.fromkeys(LATENT, "latent")
     plays = {"generator": special.get(name, "generator")}
     return {role: network(plays.get(role, role), size, head) for role in signatures.signature(folder, name).roles}
 
@@ -81,12 +90,14 @@ TINY = {
     "folder": {"count": 60, "native": 48},
     "tumour": {"subjects": 12, "native": (48, 40, 26)},
     "pneumonia": {"count": 60, "native": 48},
+    "covid": {"count": 60, "native": 48},
 }
 PREPARED = {
     "brain_mri": {"size": 32},
     "folder": {"size": 32, "baseline": "healthy"},
     "tumour": {"size": 32, "slices": 20, "least": 2},
     "pneumonia": {"size": 32},
+    "covid": {"size": 32},
 }
 
 
@@ -146,14 +157,19 @@ def tiny_learner(name, kind):
         "burst_first": 1,
         "average": 0.5,
         "widths": (2, 2),
+        "kernels": (3, 4),
         "judge_widths": (2, 2),
         "depth": 2,
         "blocks": 1,
+        "z1": 3,
+        "z2": 2,
+        "base": 4,
+        "validate_count": 4,
     }
-    size = SIZES[kind]
+    size = size_for(name, kind)
     networks = networks_for("models", name, size)
     for network in networks.values():
-        undecided(network, torch.from_numpy(tiny_samples(kind).images))
+        undecided(network, torch.from_numpy(tiny_samples(size).images))
     torch.manual_seed(5)
     learner = module("models", name).Learner(
         (1, *size), **networks, **{k: v for k, v in settings.items() if k in takes}
@@ -171,16 +187,16 @@ def undecided(classifier, images):
     classifier.eval()
 
 
-def tiny_samples(kind):
+def tiny_samples(size):
     random = np.random.default_rng(0)
-    images = random.uniform(-1, 1, (8, 1, *SIZES[kind])).astype(np.float32)
+    images = random.uniform(-1, 1, (8, 1, *size)).astype(np.float32)
     return training.Samples(images, np.arange(8) % 2, (images > 0.5).astype(np.uint8))
 
 
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("name", signatures.names("models"))
 def test_a_model_trains_saves_loads_and_gives_the_same_output(name, kind, tmp_path):
-    learner, samples = tiny_learner(name, kind), tiny_samples(kind)
+    learner, samples = tiny_learner(name, kind), tiny_samples(size_for(name, kind))
     before = {key: value.clone() for key, value in learner.state_dict().items()}
     history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
     assert np.isfinite(history["value"]).all()
@@ -198,6 +214,8 @@ def output(network, images):
     """What a network makes of images, whichever way it is asked."""
     if isinstance(network, MaskGenerator):  # needs a classifier's features
         return torch.cat([value.flatten() for value in network.state_dict().values()])
+    if isinstance(network, Generator):
+        return network(torch.ones(3, sum(network.sizes)))
     labelled = getattr(network, "path", getattr(network, "translate", None))
     found = labelled(images, torch.tensor([0, 1, 0])) if labelled else network(images)
     return torch.cat(found) if isinstance(found, tuple) else found
@@ -206,7 +224,7 @@ def output(network, images):
 @pytest.mark.parametrize("name", signatures.names("models"))
 def test_a_model_goes_on_exactly_where_it_was(name, tmp_path, monkeypatch):
     monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
-    samples, whole = tiny_samples("slice"), tiny_learner(name, "slice")
+    samples, whole = tiny_samples(size_for(name, "slice")), tiny_learner(name, "slice")
     training.fit(whole, samples, samples, seed=0, state=tmp_path / "whole.pt", recipe="r")
     first = tiny_learner(name, "slice")
     plain = first.step
@@ -240,8 +258,11 @@ def kinds(name):
 
 def explained(name, images, networks, folder, seed=0):
     attribute = module("attribution", name).attribute
+    (folder / "state.npz").unlink(missing_ok=True)  # which a method with a keeper leaves until its maps are saved
     settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2, "kinds": kinds(name)}
     settings["truth"] = (images > 0.5).astype(np.uint8)
+    latents = np.random.default_rng(4).normal(size=(len(images), 5)).astype(np.float32)
+    settings["inverted"] = pd.DataFrame({"latents": list(latents), "valid": 1.0})
     return explaining.explain(
         attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings
     )
@@ -250,7 +271,7 @@ def explained(name, images, networks, folder, seed=0):
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("name", signatures.names("attribution"))
 def test_a_method_draws_a_finite_map_an_image_and_leaves_networks_as_they_were(name, kind, tmp_path):
-    size = SIZES[kind]
+    size = size_for(name, kind)
     images = np.random.default_rng(1).uniform(-1, 1, (3, 1, *size)).astype(np.float32)
     networks = networks_for("attribution", name, size)
     for network in networks.values():
@@ -271,8 +292,9 @@ def test_a_method_draws_a_finite_map_an_image_and_leaves_networks_as_they_were(n
 
 @pytest.mark.parametrize("name", signatures.names("attribution"))
 def test_a_map_depends_on_image_and_seed_not_on_its_batch(name, tmp_path):
-    images = np.random.default_rng(1).uniform(-1, 1, (3, 1, 32, 48)).astype(np.float32)
-    networks = networks_for("attribution", name, (32, 48))
+    size = size_for(name, "slice")
+    images = np.random.default_rng(1).uniform(-1, 1, (3, 1, *size)).astype(np.float32)
+    networks = networks_for("attribution", name, size)
     all_three, _ = explained(name, images, networks, tmp_path)
     again, _ = explained(name, images, networks, tmp_path)
     assert np.array_equal(all_three, again)
@@ -289,13 +311,14 @@ def test_a_method_that_fails_leaves_no_hook_and_no_mode_behind(name, tmp_path):
     def fail(images):
         raise RuntimeError("broken on purpose")
 
-    networks = networks_for("attribution", name, (32, 48))
+    size = size_for(name, "slice")
+    networks = networks_for("attribution", name, size)
     for network in networks.values():
         network.train()
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d):
                 layer.forward = fail
-    images = np.zeros((1, 1, 32, 48), np.float32)
+    images = np.zeros((1, 1, *size), np.float32)
     with pytest.raises(RuntimeError, match="on purpose"):
         explained(name, images, networks, tmp_path)
     for network in networks.values():
@@ -310,6 +333,21 @@ def perfect_and_poor(name):
     """Scores of what a metric should like best, and of what it should not."""
     metric, wanted = module("metrics", name), signatures.signature("metrics", name).positional
     random = np.random.default_rng(2)
+    if name in MEASURED:
+        settings, *measured = MEASURED[name]
+        return [together(metric.score(filled(metric.COLUMNS, each)), settings) for each in measured]
+    if name == "class_agreement":
+        found = [metric.score(Leaning(sign), Judge(), draws=20) for sign in (1, -1)]
+        return [together(each, ("accuracy", "auc")) for each in found]
+    if name == "confidence_drop":
+        images = random.uniform(-0.2, 0, (6, 1, 16, 24)).astype(np.float32)
+        images[:, :, :, 12:] = 1
+        bright = (images > 0.5).astype(np.float32)
+        return [metric.score(maps, images, np.ones(6, int), Half())["drop"] for maps in (bright, 1 - bright)]
+    if name == "active_ratio":
+        images = random.uniform(0.2, 1, (6, 1, 16, 24)).astype(np.float32)
+        point = (np.arange(16 * 24) == 100).reshape(1, 1, 16, 24) * np.ones((6, 1, 1, 1))
+        return [metric.score(maps, images, Judge())["ratio"] for maps in (point, np.ones_like(point))]
     if "perturber" in wanted:
         images = (
             random.uniform(0.2, 1, (6, 1, 16, 24)).astype(np.float32) * (np.arange(6) % 2 * 2 - 1)[:, None, None, None]
@@ -331,6 +369,26 @@ def perfect_and_poor(name):
     return metric.score(Judge(), images, labels), metric.score(Judge(-1), images, labels)
 
 
+MEASURED = {  # settings of which BETTER is, and columns of methods: the best there can be, and others
+    "reconstruction": (("mse",), {"mse": 0.0}, {"mse": 0.4}),
+    "convergence": (("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim"), {}, {"cosine": 0.2, "ssim": -0.5}),
+    "monotony": (
+        ("monotone", "spearman", "rise"),
+        {f"p{number:02d}": 1e-9 + number / 10 for number in range(11)},
+        {f"p{number:02d}": (11 - number) / 11 for number in range(11)},
+    ),
+}
+
+
+def filled(columns, values):
+    """A method's table of four images: these values, and 1 in all other columns."""
+    return pd.DataFrame({name: [float(values.get(name, 1))] * 4 for name in columns})
+
+
+def together(scores, settings):
+    return np.concatenate([scores[setting] for setting in settings])
+
+
 def values(scores):
     """All scores in one row, where a metric has several settings."""
     return np.concatenate(list(scores.values())) if isinstance(scores, dict) else scores
@@ -347,6 +405,28 @@ class Negative(nn.Module):
 class Itself(nn.Module):
     def path(self, images, labels):
         return images, images
+
+
+class Leaning(nn.Module):
+    """Images that are bright, or dark, where z2 is something, and the other where it is nothing."""
+
+    sizes = (3, 2)
+
+    def __init__(self, sign):
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, latents):
+        positive = (latents[:, 3:] != 0).any(1) * 2.0 - 1
+        return (self.sign * positive)[:, None, None, None].expand(-1, 1, 4, 6)
+
+
+class Half(nn.Module):
+    """Certain of class 1 where the right half is bright, and of class 0 where it is not; the left says nothing."""
+
+    def forward(self, images):
+        z = 200 * (images[..., 12:].flatten(1).mean(1) - 0.8)
+        return torch.stack([-z, z], 1)
 
 
 class Judge(nn.Module):
@@ -369,9 +449,22 @@ def test_a_metric_prefers_the_perfect_and_keeps_its_range(name):
         assert scores.ndim == 1
         assert ((scores >= low - 1e-9) & (scores <= high + 1e-9)).all()
     ideal = {"higher": high, "lower": low, "middle": (low + high) / 2}[metric.BETTER]
-    if "perturber" not in signatures.signature("metrics", name).positional:  # how much there is to lose, a case says
+    wanted = signatures.signature("metrics", name).positional
+    if "perturber" not in wanted and name != "active_ratio":  # how much there is to lose, a case says
         assert np.isclose(best.mean(), ideal)
     assert np.abs(best - ideal).mean() < np.abs(poor - ideal).mean()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in signatures.names("metrics") if "samples" in signatures.signature("metrics", n).positional]
+)
+def test_a_metric_of_a_methods_table_finds_in_it_what_it_reads(name, tmp_path):
+    metric, images = module("metrics", name), np.zeros((3, 1, *SQUARES["slice"]), np.float32)
+    assert signatures.methods(name) == metric.METHODS
+    for method in metric.METHODS:
+        _, table = explained(method, images, networks_for("attribution", method, SQUARES["slice"]), tmp_path)
+        for scores in metric.score(table[list(metric.COLUMNS)]).values():
+            assert scores.shape == (3,)
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -381,8 +474,9 @@ def test_a_metric_prefers_the_perfect_and_keeps_its_range(name):
 def test_a_figure_is_drawn(name):
     random = np.random.default_rng(3)
     index = pd.DataFrame({"subject": range(4), "explain": [False, True, True, True], "subtype": ["", "A", "B", "B"]})
+    index["sample"] = range(4)
     history = pd.DataFrame({"step": range(4), "name": "loss", "value": random.normal(size=4)})
-    curve = pd.DataFrame({"sample": [0, 1] * 2, "at": ["4", "4", "8", "8"], "value": random.uniform(size=4)})
+    curve = pd.DataFrame({"sample": [1, 2] * 2, "at": ["4", "4", "8", "8"], "value": random.uniform(size=4)})
     given = {
         "images": random.uniform(-1, 1, (4, 1, 8, 12)),
         "truth": random.integers(0, 2, (4, 1, 8, 12)),
@@ -391,7 +485,23 @@ def test_a_figure_is_drawn(name):
         "histories": {"a": [history, history], "b": [history]},
         "scores": {heading: [curve, curve] for heading in ("Random", "One: E", "One: v1", "Two: E")},
     }
+    if name == "traversal":
+        frames = [f"{number:02}" for number in range(11)]
+        given["maps"] = {heading: random.uniform(size=(3, 1, 8, 12)) for heading in frames}
+        given["scores"] = {"way": [scores(random, [f"p{heading}" for heading in frames])]}
+    if name == "perturbed":
+        given["scores"] = {}
+        for heading, maps in given["maps"].items():
+            strong = np.abs(maps) > 0.75 * np.abs(maps).max((1, 2, 3), keepdims=True)
+            given["scores"][heading] = [scores(random, ["before", "drop"], area=strong.mean((1, 2, 3)))]
     figure = module("figures", name)
     drawn = figure.draw(**{key: given[key] for key in signatures.signature("figures", name).positional})
     assert isinstance(drawn, Figure)
     assert drawn.axes
+
+
+def scores(random, settings, **known):
+    """Of the three explained samples, by chance but for what is known."""
+    values = {setting: random.uniform(size=3) for setting in settings} | known
+    rows = [(sample, at, each[sample - 1]) for at, each in values.items() for sample in (1, 2, 3)]
+    return pd.DataFrame(rows, columns=["sample", "at", "value"])

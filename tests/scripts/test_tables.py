@@ -9,7 +9,9 @@ from evidence import io
 
 
 def evaluate(script, dataset, maps, out):
+    index = io.load_table(dataset / "index.parquet")
     io.save_array(out / "maps.npy", maps)
+    io.save_table(out / "samples.parquet", index.loc[index["explain"], ["sample"]])
     data = ("--images", dataset / "images.npy", "--index", dataset / "index.parquet", "--truth", dataset / "truth.npy")
     return script("evaluate", "ncc", *data, "--maps", out / "maps.npy", "--scores", out / "scores.parquet")
 
@@ -137,7 +139,8 @@ def test_scores_that_do_not_exist_are_counted_and_named(tabulated):
     table, text = tabulated()
     assert table.loc["Good", "n"] == 4
     assert table.loc["Poor", "n"] == 3  # of four in one seed, the whole number below the mean over seeds
-    assert "Poor, NCC: 1 scores do not exist" in text
+    assert table["missing"].to_dict() == {"Good": 0, "Poor": 1, "Floor": 0}
+    assert "Poor, NCC: 1 of 8 scores do not exist and are left out; their logs name them." in text
 
 
 def test_published_ours_and_difference_stand_side_by_side(tabulated):
@@ -235,3 +238,58 @@ def test_cells_of_one_file_have_the_scores_of_their_own_map(script, tmp_path):
     table = pd.read_csv(tmp_path / "t.csv").set_index("row")
     assert table["ours"].to_dict() == pytest.approx({"E": 0.2, "v1": 0.4})
     assert table["n"].tolist() == [2, 2]
+
+
+@pytest.fixture
+def settings(script, tmp_path):
+    """A table of one metric's settings; the scores are those of four images, or of several repeats."""
+
+    def run(scores):
+        columns = {"at": {at: at for at in next(iter(scores.values()))}}
+        rows = {"method": {name: name for name in scores}}
+        paper = {**PAPER, "tables": {"t": {"rows": rows, "columns": columns, "fixed": {"dataset": "d", "metric": "m"}}}}
+        path = tmp_path / f"{len(list(tmp_path.glob('*.yaml')))}.yaml"  # a paper is read once a process
+        io.save_text(path, yaml.safe_dump(paper, allow_unicode=True))
+        files = []
+        for name, settings in scores.items():
+            pieces = [
+                pd.DataFrame({"map": "", "sample": pd.array(sample, dtype="Int64"), "at": at, "value": values})
+                for at, (sample, values) in settings.items()
+            ]
+            files.append(tmp_path / f"results/d/scores/m/{name}/seed0.parquet")
+            io.save_table(files[-1], pd.concat(pieces), better="higher")
+        words = ("--results", tmp_path / "results", "--scores", *files, "--scale", "s", "--sources", "d=real")
+        out = ("--csv", tmp_path / "t.csv", "--md", tmp_path / "t.md")
+        status, text = script("tabulate", path, "t", *words, *out)
+        assert status == 0, text
+        return (tmp_path / "t.md").read_text()
+
+    return run
+
+
+def test_cells_of_a_row_that_lack_as_many_scores_are_named_together(settings):
+    each, whole, torn, none = range(4), [0.1, 0.2, 0.3, 0.4], [0.1, np.nan, 0.3, np.nan], [np.nan] * 4
+    text = settings(
+        {
+            "one": {"p00": (each, torn), "p01": (each, torn), "p02": (each, whole)},
+            "two": {"p00": (each, none), "p01": (each, torn), "p02": (each, whole)},
+        }
+    )
+    said = [line for line in text.splitlines() if "do not exist" in line]
+    assert said == [
+        "one, p00, p01: 2 of 4 scores do not exist and are left out; their logs name them.",
+        "two, p00: 4 of 4 scores do not exist and are left out; their logs name them.",
+        "two, p01: 2 of 4 scores do not exist and are left out; their logs name them.",
+    ]
+    assert "| two |  | 0.20 ± 0.10 | 0.25 ± 0.11 |" in text
+    assert "n = 0 to 4 scores a cell, 1 seed; ± is over images; real images." in text
+
+
+def test_a_spread_over_repeats_is_not_called_one_over_images(settings):
+    repeats, images, single = ([pd.NA] * 3, [0.4, 0.5, 0.6]), (range(3), [0.0, 1.0, 1.0]), ([pd.NA], [0.9])
+    text = settings({"generated": {"accuracy": repeats, "auc": repeats}})
+    assert "± is over repeats; real images." in text
+    assert "| generated | 0.50 ± 0.08 | 0.50 ± 0.08 |" in text
+    text = settings({"generated": {"accuracy": repeats, "auc": repeats}, "real": {"accuracy": images, "auc": single}})
+    assert "± is over images, or repeats where a score is of all images; real images." in text
+    assert "± is over images; real" in settings({"real": {"accuracy": images, "auc": single}})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from evidence.augmentation import Augmentation, stretched
+from evidence.augmentation import Augmentation, mirrored, stretched
 
 
 def blocks(*shape):
@@ -37,6 +37,22 @@ def test_mirrors_are_drawn_image_by_image_along_the_last_two_axes(shape):
         else:
             raise AssertionError("no mirror image")
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize(("horizontal", "vertical"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("shape", [(200, 2, 4, 6), (200, 1, 3, 4, 6)])
+def test_plain_mirrors_leave_every_number_as_it_is(shape, horizontal, vertical):
+    """Half of the images along each axis that is asked for, independently, and none along another."""
+    images = blocks(*shape)
+    found = mirrored(images, horizontal=horizontal, vertical=vertical)
+    counts = {}
+    for before, after in zip(images, found, strict=True):
+        ways = {axes for axes in ((), (-1,), (-2,), (-1, -2)) if torch.equal(before.flip(axes), after)}
+        (axes,) = ways
+        counts[axes] = counts.get(axes, 0) + 1
+    asked = {(), *[(-1,)] * horizontal, *[(-2,)] * vertical, *[(-1, -2)] * (horizontal and vertical)}
+    assert set(counts) == asked
+    assert all(abs(count - 200 / len(asked)) < 35 for count in counts.values())  # more than four deviations
 
 
 def test_a_turn_keeps_angles_on_images_that_are_no_squares():

@@ -151,6 +151,60 @@ def test_a_name_that_is_not_there_is_refused_with_the_near_miss(path, several, r
     assert message in str(refusal.value)
 
 
+# --- networks that are used together ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Files of a generator and a critic, by role, that record these ranges; None for nothing."""
+
+    def make(generator, critic):
+        kinds = {"generator": (MapGenerator, generator), "critic": (Critic, critic)}
+        for role, (kind, intensities) in kinds.items():
+            facts = {} if intensities is None else {"range": intensities}
+            weights.save(tmp_path / f"{role}.safetensors", {role: made(kind, {"width": 2})}, **facts)
+        return {role: str(tmp_path / f"{role}.safetensors") for role in kinds}
+
+    return make
+
+
+UNIT, SIGNED = "[0, 1]", "[-1, 1]"
+
+
+@pytest.mark.parametrize("ranges", [(SIGNED, SIGNED), (UNIT, None), (None, SIGNED), (None, None), ("", UNIT)])
+@pytest.mark.parametrize("data", [{}, {"info.json": ""}])
+def test_networks_of_one_range_come_by_their_roles(pair, ranges, data):
+    """Weights, or a dataset, that say nothing of their range go with any."""
+    found = weights.load_all(pair(*ranges), data)
+    assert {role: type(network) for role, network in found.items()} == {"generator": MapGenerator, "critic": Critic}
+
+
+def test_networks_of_two_ranges_are_refused_by_name(pair):
+    paths = pair(UNIT, SIGNED)
+    with pytest.raises(BadInput) as refusal:
+        weights.load_all({role: f"{path}#{role}" for role, path in paths.items()})
+    for word in (f"{paths['critic']} is for intensities in {SIGNED}", f"{paths['generator']} for those in {UNIT}"):
+        assert word in str(refusal.value)
+    assert "train them again" in str(refusal.value)
+
+
+@pytest.mark.parametrize("ranges", [(UNIT, UNIT), (None, UNIT), (SIGNED, UNIT)])
+def test_networks_of_another_range_than_the_images_are_refused(pair, ranges):
+    paths = pair(*ranges)
+    with pytest.raises(BadInput, match=r"is for intensities in \[0, 1\], but data/info.json for those in \[-1, 1\]"):
+        weights.load_all(paths, {"data/info.json": SIGNED})
+
+
+def test_a_network_in_two_roles_is_one_file(pair):
+    path = pair(UNIT, SIGNED)["critic"]
+    assert len(weights.load_all({"first": f"{path}#critic", "second": f"{path}#critic"}, {"info.json": SIGNED})) == 2
+
+
+def test_a_file_that_is_missing_is_said_to_be_so(tmp_path):
+    with pytest.raises(BadInput, match="missing; train the network first"):
+        weights.load_all({"critic": str(tmp_path / "critic.safetensors")})
+
+
 # --- files that cannot be used ----------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The plan: what it refuses, and what it answers."""
 
+import shlex
 import subprocess
 import sys
 
@@ -258,7 +259,9 @@ def test_one_of_a_methods_maps_is_asked_for_by_its_name(several, root, monkeypat
     assert "syce.v1=results/quick/synthetic/maps/syce/seed0/maps.npy#v1" in plan.figure_flags(
         "baumgartner2018", "figure4"
     )
-    monkeypatch.setattr(Plan, "paper", lambda self, name: shown("syce.v1", "syce.v2k", metric="ncc"))
+    monkeypatch.setattr(
+        Plan, "paper", lambda self, name: shown("syce.v1", "syce.v2k", kind="perturbation", metric="ncc")
+    )
     assert plan.figure_files("baumgartner2018", "figure4")["scores"] == [
         "results/quick/synthetic/scores/ncc/syce/seed0.parquet"
     ]
@@ -286,6 +289,125 @@ def shown(*methods, **others):
 def test_a_map_that_is_not_drawn_is_refused(several, root, monkeypatch, method, words):
     monkeypatch.setattr(Plan, "paper", lambda self, name: shown(method))
     assert f"papers/baumgartner2018.yaml: {words}" in refusal(several, root)
+
+
+@pytest.fixture
+def measured(config):
+    """A method of eleven maps, whose table a metric reads."""
+    config["models"]["medxgan"] = {"needs": {"classifier": "classifier"}}
+    roles = {"generator": "medxgan", "classifier": "classifier"}
+    config["methods"] |= {"way": {"kind": "traversal", "needs": roles}, "found": {"kind": "inversion", "needs": roles}}
+    config["metrics"] |= {"rising": {"kind": "monotony"}}
+    return config
+
+
+def scored_by(metric, method):
+    """A paper that shows a method by a metric, in a table and in a figure."""
+    paper = shown(method, kind="perturbation", metric=metric)
+    paper["tables"]["table1"]["fixed"]["metric"] = metric
+    return paper
+
+
+def test_a_metric_of_a_methods_table_asks_for_none_of_its_maps(measured, root, monkeypatch):
+    monkeypatch.setattr(Plan, "paper", lambda self, name: scored_by("rising", "way"))
+    plan = Plan(measured, root)
+    path = "results/quick/synthetic/scores/rising/way/seed0.parquet"
+    assert plan.scores("baumgartner2018", "table1") == [path]
+    assert f"way={path}" in plan.figure_flags("baumgartner2018", "figure4")
+    assert plan.ingredients("baumgartner2018")["samples"] == ["results/quick/synthetic/maps/way/seed0/samples.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "method", "words"),
+    [
+        ("rising", "way.f03", "way.f03: this metric is of the method, and not of one of its maps; ask for way"),
+        ("rising", "found", "rising reads what traversal measures, and found is of the kind inversion"),
+        ("rising", "cam", "rising reads what traversal measures, and cam is of the kind cam"),
+        ("ncc", "way", "way draws several maps: ask for one of way.f00, way.f01"),
+        ("risng", "way", "unknown name 'risng'; did you mean 'rising'?"),
+    ],
+)
+def test_a_metric_that_cannot_score_a_method_is_refused(measured, root, monkeypatch, metric, method, words):
+    for section in ("tables", "figures"):
+        paper = scored_by(metric, method)
+        monkeypatch.setattr(Plan, "paper", lambda self, name, paper={**paper, section: {}}: paper)
+        assert words in refusal(measured, root)
+
+
+def flags_of(plan, name):
+    """Flag → what stands behind it in the command line of a figure."""
+    words, found = shlex.split(plan.figure_flags("baumgartner2018", name)), {}
+    for word in words[1:]:
+        if word.startswith("--"):
+            values = found.setdefault(word, [])
+        else:
+            values.append(word)
+    return found
+
+
+def test_a_figure_of_maps_and_of_their_method_has_the_scores_of_each_seed_once(measured, root, monkeypatch):
+    measured["seeds"] = [0, 1, 2]
+    measured["methods"]["way"]["seeds"] = [1, 2]
+    figure = {"kind": "traversal", "dataset": "synthetic", "metric": "rising", "options": {"at": ["p00", "p10"]}}
+    paper = shown("way.f00") | {"figures": {"figure5": {**figure, "methods": {"0": "way.f00", "1": "way.f10"}}}}
+    monkeypatch.setattr(Plan, "paper", lambda self, name: paper)
+    plan, folder = Plan(measured, root), "results/quick/synthetic"
+    maps = f"{folder}/maps/way/seed1/maps.npy"
+    scores = [f"{folder}/scores/rising/way/seed{seed}.parquet" for seed in (1, 2)]
+    assert plan.figure_files("baumgartner2018", "figure5") == {"maps": [maps, maps], "scores": scores, "histories": []}
+    assert flags_of(plan, "figure5") == {
+        "--at": ['["p00", "p10"]'],
+        "--maps": [f"0={maps}#f00", f"1={maps}#f10"],
+        "--scores": [f"way={path}" for path in scores],
+    }
+    behind = plan.ingredients("baumgartner2018")
+    assert behind["samples"] == [f"{folder}/maps/way/seed{seed}/samples.parquet" for seed in (1, 2)]
+
+
+def test_a_figure_of_maps_and_of_their_scores_has_both_under_one_heading(several, root, monkeypatch):
+    several["seeds"] = [0, 1]
+    several["metrics"]["lost"] = {"kind": "confidence_drop", "needs": {"classifier": "classifier"}}
+    several["models"]["classifier"]["seeds"] = [1]
+    monkeypatch.setattr(Plan, "paper", lambda self, name: shown("syce.v1", "vagan", kind="perturbed", metric="lost"))
+    plan, folder = Plan(several, root), "results/quick/synthetic"
+    assert flags_of(plan, "figure4") == {
+        "--maps": [f"syce.v1={folder}/maps/syce/seed1/maps.npy#v1", f"vagan={folder}/maps/vagan/seed1/maps.npy"],
+        "--scores": [
+            f"syce.v1={folder}/scores/lost/syce/seed1.parquet#v1",
+            f"vagan={folder}/scores/lost/vagan/seed1.parquet",
+        ],
+    }, "VA-GAN's maps are those that are scored, though it has another seed before"
+
+
+def test_frames_may_be_shown_without_scores_and_scores_without_maps(measured, root, monkeypatch):
+    monkeypatch.setattr(Plan, "paper", lambda self, name: shown("way.f00", "way.f10", kind="traversal"))
+    assert set(flags_of(Plan(measured, root), "figure4")) == {"--maps"}
+    monkeypatch.setattr(Plan, "paper", lambda self, name: scored_by("rising", "way"))
+    assert set(flags_of(Plan(measured, root), "figure4")) == {"--scores"}
+
+
+@pytest.mark.parametrize(
+    ("method", "others", "words"),
+    [
+        (
+            "way.f11",
+            {"kind": "traversal", "metric": "rising"},
+            "among the maps of way: unknown name 'f11'; did you mean 'f1",
+        ),
+        ("way", {"kind": "traversal", "metric": "rising"}, "way draws several maps: ask for one of way.f00"),
+        ("found", {"kind": "traversal", "metric": "rising"}, "rising reads what traversal measures, and found is"),
+        (
+            "cam",
+            {"kind": "gallery", "metric": "ncc"},
+            "figures.figure4: a gallery shows no scores; leave out the metric",
+        ),
+        ("cam", {"kind": "perturbation"}, "figures.figure4: a perturbation shows scores; name the metric"),
+        ("cam", {"kind": "galery"}, "there is no 'galery' in figures; did you mean 'gallery'?"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_refused(measured, root, monkeypatch, method, others, words):
+    monkeypatch.setattr(Plan, "paper", lambda self, name: {**shown(method, **others), "tables": {}})
+    assert f"papers/baumgartner2018.yaml: {words}" in refusal(measured, root)
 
 
 def test_code_follows_imports_through_modules_and_stops_at_siblings(config, root):

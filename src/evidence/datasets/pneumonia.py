@@ -24,9 +24,8 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage, generate_uid
-from scipy.ndimage import gaussian_filter
 
-from evidence import images
+from evidence import chests, images
 from evidence.datasets import Part
 from evidence.errors import BadInput
 from evidence.io import Units, load_table, replacing, save_table
@@ -95,39 +94,15 @@ def simulate(folder: Path, *, count: int = 240, native: int = 1024, seed: int = 
 def draw(number: int, native: int, seed: int, *, opacities: bool) -> tuple[np.ndarray, list[tuple[float, ...]]]:
     """One chest, uint8 (native, native), and the boxes of its opacities in pixels: x, y, width, height."""
     random = rng(seed, "pneumonia", number)
-    axis = np.linspace(-1, 1, native, dtype=np.float32)
-    tilt = random.normal(0, 0.03)
-    y, x = axis[:, None] - random.normal(0, 0.03), axis[None] - random.normal(0, 0.03)
-    x, y = x + tilt * y, y - tilt * x
-
-    def cloud(cells: int) -> np.ndarray:
-        return 1.3 * images.resize(random.standard_normal((1, cells, cells), np.float32), native)[0]
-
-    def inside(distance: np.ndarray, blur: float) -> np.ndarray:
-        return np.clip(0.5 - distance / blur, 0, 1)
-
-    width, lung = random.uniform(0.8, 0.95), random.uniform(0.9, 1.1)
-    image = 0.75 * inside(np.hypot(x / width, 0.6 * (y - 0.2)) - 1, 0.1) + 0.03 * cloud(6)
-    lungs = np.zeros_like(image)
-    for side in (-1, 1):
-        u, v = (side * x - 0.36) / (0.27 * lung), (y + 0.05) / (0.68 * lung)
-        lungs = np.maximum(lungs, inside(np.hypot(u * (1 + 0.25 * v), v) - 1, 0.15))
-    image = image * (1 - 0.62 * lungs)
-    for rib in range(9):
-        arc = y + 0.62 - 0.16 * rib - 0.22 * np.abs(x) ** 1.5
-        image = image + 0.07 * inside(np.abs(arc) - 0.02, 0.03) * inside(np.abs(x) - 0.68, 0.1)
-    heart = inside(np.hypot((x - 0.12) / 0.3, (y - 0.32) / 0.34) - 1, 0.1)
-    image = np.maximum(image, 0.72 * heart) + 0.1 * inside(np.abs(x) - 0.06, 0.05)
-    image = image + 0.035 * lungs * cloud(48)
-
+    chest = chests.draw(random, native)
+    image = chest.image
     boxes = []
     if opacities:
         for side in random.permutation([-1, 1])[: random.integers(1, 3)]:
             centre = side * random.uniform(0.3, 0.45), random.uniform(-0.3, 0.42)
             radii = random.uniform(0.14, 0.28), random.uniform(0.18, 0.36)
-            away = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1]) + 0.15 * cloud(12)
-            spot = gaussian_filter(inside(away - 1, 0.5), native / 100) * lungs
-            image = image + random.uniform(0.12, 0.55) * spot * (1 + 0.2 * cloud(40)) * (0.9 - image)
+            spot = chests.spot(random, chest, centre, radii)
+            image = chests.clouded(random, image, spot, random.uniform(0.12, 0.55))
             rows, columns = (np.flatnonzero((spot > 0.3).any(axis)) for axis in (1, 0))
             if len(rows):
                 boxes.append((columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1))

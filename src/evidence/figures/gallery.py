@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from evidence import style
 from evidence.errors import BadInput, near
+from evidence.images import to_channels
+from evidence.shapes import Maps, Values
 
 
 def draw(
@@ -21,6 +23,8 @@ def draw(
     count: int = 3,
     healed: str = "",
     outline: bool = False,
+    pictures: tuple[str, ...] = (),
+    worst: str = "",
 ) -> Figure:
     """One row an explained image, one column a method. A map that is never negative runs from its least to its greatest
     value in viridis; a signed one is symmetric around grey where it is a cohort's, and in viridis where groups are
@@ -34,33 +38,72 @@ def draw(
         healed: heading of a map that is taken from the image, to show in a last column what is left. Grey images only:
             a map has one channel, so of a colour image it does not say what is left.
         outline: draw the border of the truth on the image, in red.
+        pictures: headings of maps that are images themselves, drawn in grey as the observed one is.
+        worst: heading of a picture, to show the ``count`` images that it is farthest from, the mean square difference
+            to the image's grey beside each, rather than some of all groups.
     """
+    check(maps, groups, healed, pictures, worst)
     explained = np.flatnonzero(index["explain"])
-    if groups and by not in index:
-        raise BadInput(f"by: the samples have no column {by!r}; {near(by, index.columns)}")
-    members = index[by].iloc[explained].astype(str).to_numpy() if by in index else None
-    subjects = index["subject"].iloc[explained].to_numpy()
-    rows = chosen(members, subjects, tuple(groups), count)
-    if healed and healed not in maps:
-        raise BadInput(f"healed: there is no map {healed!r}; {near(healed, maps)}")
+    shown = index.iloc[explained]
+    if worst:
+        errors = distances(images, explained, maps[worst])
+        rows = np.argsort(-errors, kind="stable")[:count].tolist()
+    else:
+        rows = some(shown, by, groups, count)
     healed = healed if images.shape[1] == 1 else ""
     headings = ["Observed", *maps, *(["Healed"] if healed else [])]
     figure, axes = style.grid(len(rows), len(headings))
     for line, row in zip(axes, rows, strict=True):
         image = np.asarray(images[explained[row]])
-        darkest = -1 if image.min() < 0 else 0
-        style.picture(line[0], image, vmin=darkest, vmax=1)
+        greys = style.greys(image)
+        style.picture(line[0], image, **greys)
         if outline and truth is not None and np.any(truth[explained[row]]):
             style.outline(line[0], truth[explained[row]])
-        for axis, found in zip(line[1:], maps.values(), strict=False):
-            style.picture(axis, found[row], **colours(np.asarray(found[row]), signed=not groups))
+        for axis, (heading, found) in zip(line[1:], maps.items(), strict=False):
+            found = np.asarray(found[row])
+            style.picture(axis, found, **(greys if heading in pictures else colours(found, signed=not groups)))
         if healed:
-            style.picture(line[-1], image - np.asarray(maps[healed][row]), vmin=darkest, vmax=1)
-        if by in index and not groups:
-            line[0].set_ylabel(str(index[by].iloc[explained[row]]), fontsize=6)
+            style.picture(line[-1], image - np.asarray(maps[healed][row]), **greys)
+        words = [group_of(shown, row, by, groups), f"MSE {errors[row]:.3f}" if worst else ""]
+        line[0].set_ylabel("\n".join(filter(None, words)), fontsize=6)
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading)
     return figure
+
+
+def check(
+    maps: Mapping[str, np.ndarray], groups: tuple[str, ...], healed: str, pictures: tuple[str, ...], worst: str
+) -> None:
+    """Refuse headings that are not there, and two choices of rows at once."""
+    for setting, headings in (("healed", [healed]), ("pictures", pictures)):
+        for heading in headings:
+            if heading and heading not in maps:
+                raise BadInput(f"{setting}: there is no map {heading!r}; {near(heading, maps)}")
+    if worst and worst not in pictures:
+        raise BadInput(f"worst: there is no picture {worst!r} to compare with the images; {near(worst, pictures)}")
+    if worst and groups:
+        raise BadInput(f"worst and groups both choose the rows: leave out worst, {worst!r}, or groups")
+
+
+def distances(images, explained: np.ndarray, pictures: Maps) -> Values:
+    """The mean square difference of each picture to the grey of its image."""
+    greys = (to_channels(np.asarray(images[place]), 1) for place in explained)
+    return np.array(
+        [np.square(grey - found, dtype=np.float64).mean() for grey, found in zip(greys, pictures, strict=True)]
+    )
+
+
+def some(shown: pd.DataFrame, by: str, groups: tuple[str, ...], count: int) -> list[int]:
+    """Which of the samples that might be shown are: see ``chosen``."""
+    if groups and by not in shown:
+        raise BadInput(f"by: the samples have no column {by!r}; {near(by, shown.columns)}")
+    members = shown[by].astype(str).to_numpy() if by in shown else None
+    return chosen(members, shown["subject"].to_numpy(), tuple(groups), count)
+
+
+def group_of(shown: pd.DataFrame, row: int, by: str, groups: tuple[str, ...]) -> str:
+    """The group of a sample, to stand beside its row; nothing where groups were asked for, or none are known."""
+    return str(shown[by].iloc[row]) if by in shown and not groups else ""
 
 
 def chosen(groups: np.ndarray | None, subjects: np.ndarray, wanted: tuple[str, ...], count: int) -> list[int]:

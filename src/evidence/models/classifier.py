@@ -1,21 +1,17 @@
 """The classifiers that the baseline methods explain (Baumgartner et al., CVPR 2018, section 4 and released code)."""
 
-import copy
-from collections.abc import Iterator
+import math
 from typing import Literal
 
-import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-
-from evidence import machine, training
+from evidence.classifying import Classification
 from evidence.errors import BadInput
 from evidence.networks.c3d import Classifier
+from evidence.plateau import Plateau
 
 NETWORKS = ("classifier",)
 
 
-class Learner(training.Learner):
+class Learner(Classification):
     """Softmax cross-entropy with Adam; the network kept is the one with the lowest validation cross-entropy.
 
     Args:
@@ -55,47 +51,14 @@ class Learner(training.Learner):
     ):
         if classes < 2:
             raise BadInput(f"a classifier tells two classes or more apart, not {classes}")
-        super().__init__()
         channels, *size = shape
         sizes = {"width": width, "widest": widest, "last_block": last_block, "hidden": hidden}
-        self.network = Classifier(size=tuple(size), channels=channels, head=head, classes=classes, **sizes)
-        self.best = copy.deepcopy(self.network)
-        self.register_buffer("best_loss", torch.tensor(float("inf")))
-        self.register_buffer("counted_loss", torch.tensor(float("inf"), dtype=torch.float64))
-        self.register_buffer("counted_step", torch.tensor(-1))
-        self.optimisers = {"classifier": torch.optim.Adam(self.network.parameters(), lr=lr)}
-        self.least = least
-        self.steps, self.patience, self.batch, self.validate_every = steps, patience, batch, validate_every
-
-    @property
-    def networks(self) -> dict[str, Classifier]:
-        return {"classifier": self.best}
-
-    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> dict[str, Tensor]:
-        self.network.train()
-        images, labels = next(batches)
-        with machine.autocast():
-            logits = self.network(images)
-        loss = cross_entropy(logits.float(), labels)
-        return self.descend("classifier", {"cross_entropy": loss})
-
-    @torch.no_grad()
-    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
-        """Mean cross-entropy and accuracy over the validation set; keeps the network if it is the best so far."""
-        self.network.eval()
-        loss, correct = 0.0, 0.0
-        for images, labels in training.in_order(samples, 4 * self.batch):
-            logits = self.network(images)
-            loss += float(cross_entropy(logits, labels, reduction="sum"))
-            correct += float((logits.argmax(1) == labels).sum())
-        loss /= len(samples)
-        if loss < self.best_loss:
-            self.best.load_state_dict(self.network.state_dict())
-            self.best_loss.fill_(loss)
-        if loss < self.counted_loss - self.least:
-            self.counted_loss.fill_(loss)
-            self.counted_step.fill_(i)
-        return {"cross_entropy": loss, "accuracy": correct / len(samples)}
-
-    def finished(self, i: int) -> bool:
-        return bool(self.patience) and i - int(self.counted_step) >= self.patience * self.validate_every
+        super().__init__(
+            Classifier(size=tuple(size), channels=channels, head=head, classes=classes, **sizes),
+            lr=lr,
+            batch=batch,
+            steps=steps,
+            validate_every=validate_every,
+            plateau=Plateau(patience, floor=math.inf, least=least),
+            classes=classes,
+        )

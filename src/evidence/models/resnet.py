@@ -1,18 +1,8 @@
 """The classifier that Charachon et al. (2021, section 4.1) explain: a residual network, here from MONAI."""
 
-import copy
-import os
-from collections.abc import Iterator
-
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-
-from evidence import machine, training
 from evidence.augmentation import Augmentation
+from evidence.classifying import Classification, adopt
 from evidence.errors import BadInput
-from evidence.networks.blocks import Network
 from evidence.networks.resnet import ResNet
 from evidence.plateau import Plateau
 
@@ -20,7 +10,7 @@ NETWORKS = ("classifier",)
 WEIGHTS = "EVIDENCE_RESNET50"  # a file of ImageNet weights
 
 
-class Learner(training.Learner):
+class Learner(Classification):
     """Cross-entropy, both classes weighing alike, with Adam on augmented images; the network kept is the one with the
     lowest validation loss.
 
@@ -69,69 +59,18 @@ class Learner(training.Learner):
     ):
         if len(layers) != 4:
             raise BadInput(f"layers: a residual network has four stages, not {len(layers)}; ResNet-50 is [3, 4, 6, 3]")
-        super().__init__()
         channels, *size = shape
         sizes = {"layers": tuple(layers), "width": width, "hidden": hidden, "dropout": dropout, "stride": stride}
-        self.network = ResNet(channels=channels, spatial_dims=len(size), **sizes)
+        network = ResNet(channels=channels, spatial_dims=len(size), **sizes)
         if pretrained:
-            adopt(self.network)
-        self.best, self.plateau = copy.deepcopy(self.network), Plateau(patience)
-        self.register_buffer("weights", torch.ones(2))
-        self.augmentation = Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high)
-        self.optimisers = {"classifier": torch.optim.Adam(self.network.parameters(), lr=lr)}
-        self.steps, self.batch, self.validate_every = steps, batch, validate_every
-
-    @property
-    def networks(self) -> dict[str, Network]:
-        return {"classifier": self.best}
-
-    def pool(self, samples: training.Samples) -> training.Samples:
-        """The samples as they are; how many there are of each class says how much one of it weighs, n / 2n_k."""
-        counts = torch.bincount(torch.from_numpy(samples.labels), minlength=2)
-        self.weights.copy_(counts.sum() / (2 * counts))
-        return samples
-
-    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> dict[str, Tensor]:
-        self.network.train()
-        images, labels = next(batches)
-        with machine.autocast():
-            logits = self.network(self.augmentation(images))
-        loss = self.loss(logits, labels)
-        return self.descend("classifier", {"cross_entropy": loss})
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean over the batch of each image's cross-entropy times its class's weight."""
-        return (cross_entropy(logits.float(), labels, reduction="none") * self.weights[labels]).mean()
-
-    @torch.no_grad()
-    def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
-        """Mean weighted cross-entropy and accuracy over the validation set; keeps the network if it is the best."""
-        self.network.eval()
-        loss, correct = 0.0, 0.0
-        for images, labels in training.in_order(samples, self.batch):
-            logits = self.network(images)
-            loss += float(self.loss(logits, labels)) * len(labels) / len(samples)
-            correct += float((logits.argmax(1) == labels).sum()) / len(samples)
-        if self.plateau.improved(loss, self.optimisers.values()):
-            self.best.load_state_dict(self.network.state_dict())
-        return {"cross_entropy": loss, "accuracy": correct}
-
-    def finished(self, i: int) -> bool:
-        return bool(self.plateau.finished)
-
-
-def adopt(network: ResNet) -> None:
-    """Give a network ImageNet weights, from the file that the environment names."""
-    path = os.environ.get(WEIGHTS)
-    if not path:
-        raise BadInput(
-            f"pretrained: set {WEIGHTS} to a safetensors file of ResNet-50's ImageNet weights under torchvision's "
-            "names, or pretrained: false"
+            adopt(network, WEIGHTS, "ResNet-50")
+        super().__init__(
+            network,
+            lr=lr,
+            batch=batch,
+            steps=steps,
+            validate_every=validate_every,
+            plateau=Plateau(patience),
+            augmentation=Augmentation.usual(augment, horizontal=horizontal, vertical=vertical, low=low, high=high),
+            balanced=True,
         )
-    try:
-        network.adopt(load_file(path))
-    except FileNotFoundError:
-        raise BadInput(f"{WEIGHTS} points to {path}, which is not there") from None
-    except Exception as error:  # whatever the file is, the answer is the same
-        reason = str(error).strip().splitlines()
-        raise BadInput(f"{WEIGHTS}: {path} does not hold the weights of this network ({reason[-1].strip()})") from error

@@ -8,6 +8,8 @@ from evidence.attribution.gradcam import attribute
 from evidence.errors import BadInput
 from evidence.networks.c3d import class_activation
 from evidence.networks.log_odds import LogOdds
+from evidence.networks.simple_cnn import SimpleCNN
+from evidence.networks.vgg import VGG
 
 
 @pytest.fixture(params=["slice", "volume"])
@@ -43,6 +45,47 @@ def test_it_is_the_features_weighted_by_their_mean_gradient(kind, classifier_of,
     weights = slope.flatten(2).mean(2).view(*slope.shape[:2], *(1,) * (images.dim() - 2))
     cells = (weights * kept).sum(1, keepdim=True).clamp(min=0).detach()
     torch.testing.assert_close(attribute(images, network), enlarged(cells, images), rtol=1e-4, atol=1e-6)
+
+
+def test_medxgans_small_classifier_against_loops_over_channels_and_places():
+    """One dense layer is behind its last stage, whose weights are the gradients of the logits."""
+    torch.manual_seed(2)
+    network = SimpleCNN(size=(33, 49), channels=2, widths=(4, 5, 3)).eval()
+    images = torch.rand(6, 2, 33, 49) * 2 - 1
+    with torch.no_grad():
+        logits, features = network(images), network.trunk(images)
+        network.head.bias[1] += (logits[:, 0] - logits[:, 1]).mean()  # so that both classes are decided for
+        decided = network(images).argmax(1).tolist()
+        rows, columns = features.shape[2:]
+        dense = network.head.weight.view(2, 3, rows, columns)
+        expected = torch.zeros(6, 1, rows, columns)
+        for n, c in enumerate(decided):
+            for k in range(3):
+                slopes = [float(dense[c, k, i, j] - dense[1 - c, k, i, j]) for i in range(rows) for j in range(columns)]
+                for i in range(rows):
+                    for j in range(columns):
+                        expected[n, 0, i, j] += sum(slopes) / len(slopes) * features[n, k, i, j]
+    assert set(decided) == {0, 1}
+    expected = expected.clamp(min=0)
+    assert (expected > 0).any()
+    torch.testing.assert_close(attribute(images, network), enlarged(expected, images), rtol=1e-4, atol=1e-6)
+
+
+def test_medxgans_vgg_against_gradients_by_its_last_activations():
+    torch.manual_seed(2)
+    network = VGG(channels=2, width=2, hidden=6, head=(5,), pool=2).double().eval()
+    images = torch.rand(4, 2, 48, 64, dtype=torch.float64) * 2 - 1
+    kept = network.features[:-1](images).detach().requires_grad_()
+    logits = network.head(network.classifier(network.average(network.features[-1](kept)).flatten(1)))
+    expected = torch.zeros(4, 1, 3, 4, dtype=torch.float64)
+    for n in range(4):
+        c = int(logits[n].argmax())
+        (slope,) = torch.autograd.grad(logits[n, c] - logits[n, 1 - c], kept, retain_graph=True)
+        for k in range(16):
+            expected[n, 0] += slope[n, k].mean() * kept[n, k].detach()
+    expected = expected.clamp(min=0)
+    assert (expected > 0).any()
+    torch.testing.assert_close(attribute(images, network), enlarged(expected, images))
 
 
 def test_the_other_class_is_explained_where_it_is_decided_for(classifier_of, images_of):

@@ -15,14 +15,14 @@ def slope(classifier, image, label):
     return torch.autograd.grad(classifier(pixels).softmax(1)[0, label], pixels)[0][0]
 
 
-def slow(classifier, images, label, steps):
+def slow(classifier, images, label, steps, baseline=0.0):
     """Image after image and step after step; the end of the way, x itself, is left out."""
     maps = []
     for image in images:
-        total = torch.zeros_like(image)
+        total, way = torch.zeros_like(image), image - baseline
         for k in range(steps):
-            total += slope(classifier, k / steps * image, label)
-        maps.append(image * total / steps)
+            total += slope(classifier, baseline + k / steps * way, label)
+        maps.append(way * total / steps)
     return torch.stack(maps)
 
 
@@ -35,6 +35,28 @@ def test_agrees_with_a_loop_over_the_steps(classifier, images, same, label):
     gain = classifier(images).softmax(1)[:, label] - classifier(0 * images).softmax(1)[:, label]
     expected = signed.double().flatten(1).sum(1) - gain.double()
     torch.testing.assert_close(columns["completeness"], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_way_may_begin_at_black(classifier, images, same):
+    classifier, images = classifier.double(), images.double()
+    signed = slow(classifier, images, 1, steps=7, baseline=-1.0)
+    maps, columns = attribute(images, classifier, steps=7, baseline=-1.0)
+    same(maps, signed.abs().sum(1, keepdim=True))
+    gain = classifier(images).softmax(1)[:, 1] - classifier(0 * images - 1).softmax(1)[:, 1]
+    torch.testing.assert_close(columns["completeness"], signed.flatten(1).sum(1) - gain, rtol=1e-3, atol=1e-5)
+    zeros, _ = attribute(images, classifier, steps=7)
+    assert (maps - zeros).abs().max() > 0.01 * maps.max()
+
+
+def test_a_linear_probability_is_complete_from_any_baseline(images, linear_probability, same):
+    """Σ w (x - b) is the gain from b to x, whatever the steps; and a pixel of the baseline's intensity has no share."""
+    weights = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(3)) / images[0].numel()
+    images = images.clone()
+    images[:, :, 2, 3] = -1.0
+    maps, columns = attribute(images, linear_probability(weights), steps=3, baseline=-1.0)
+    same(maps, ((images + 1) * weights).abs().sum(1, keepdim=True))
+    torch.testing.assert_close(columns["completeness"], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-6)
+    assert not maps[:, :, 2, 3].any()
 
 
 def test_the_paper_has_a_hundred_steps(images_of, linear_probability, monkeypatch):

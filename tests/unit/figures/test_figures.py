@@ -164,6 +164,52 @@ def test_a_map_to_heal_with_has_to_be_there(index):
         gallery.draw(images_of((7, 8)), index, {"VA-GAN": images_of((7, 8), count=5)}, healed="VAGAN")
 
 
+def test_pictures_are_grey_as_the_image_is_and_maps_beside_them_are_not(space, index, maps):
+    images = (images_of(space) + 1) / 2
+    figure = gallery.draw(images, index, {"Negative": maps["VA-GAN"], **maps}, pictures=("Negative",), count=2)
+    for line in (figure.axes[:4], figure.axes[4:]):
+        observed, negative, cam, vagan = (axis.get_images()[0] for axis in line)
+        assert observed.get_cmap().name == negative.get_cmap().name == "gray"
+        assert observed.get_clim() == negative.get_clim() == (0, 1)
+        assert (cam.get_cmap().name, vagan.get_cmap().name) == ("viridis", "RdBu_r")
+    np.testing.assert_array_equal(shown(figure.axes[1]), middle(maps["VA-GAN"][0]))
+    assert gallery.draw(images * 2 - 1, index, maps, pictures=("CAM",)).axes[1].get_images()[0].get_clim() == (-1, 1)
+
+
+def grey(image):
+    """Luma of colour, pixel by pixel."""
+    return image[0] if len(image) == 1 else 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_worst_pictures_are_shown_with_their_error_the_farthest_first(space, index, channels):
+    images = images_of(space, channels)
+    pictures = np.array([grey(images[sample])[None] for sample in (1, 2, 3, 5, 6)])
+    off = [0.1, 0.3, 0.0, 0.2, 0.26]
+    pictures += np.array(off, np.float32).reshape(5, *[1] * (pictures.ndim - 1))
+    maps = {"CAM": np.abs(pictures), "Reconstruction": pictures}
+    figure = gallery.draw(images, index, maps, pictures=("Reconstruction",), worst="Reconstruction", count=3)
+    for line, (sample, row) in enumerate([(2, 1), (6, 4), (5, 3)]):
+        observed, _, found = figure.axes[3 * line : 3 * line + 3]
+        np.testing.assert_array_equal(shown(found), middle(pictures[row]))
+        assert observed.get_ylabel() == f"{SUBTYPES[sample]}\nMSE {off[row] ** 2:.3f}"
+    alone = gallery.draw(images, index, maps, by="", pictures=("Reconstruction",), worst="Reconstruction", count=1)
+    assert alone.axes[0].get_ylabel() == "MSE 0.090"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"pictures": ("CAN",)}, "pictures: there is no map 'CAN'; did you mean 'CAM'"),
+        ({"worst": "CAM"}, "worst: there is no picture 'CAM' to compare with the images; there is: nothing"),
+        ({"worst": "CAM", "pictures": ("CAM",), "groups": ("A",)}, "worst and groups both choose the rows"),
+    ],
+)
+def test_pictures_and_worst_have_to_fit(index, settings, words):
+    with pytest.raises(BadInput, match=words):
+        gallery.draw(images_of((7, 8)), index, {"CAM": images_of((7, 8), count=5)}, **settings)
+
+
 @pytest.mark.parametrize(
     ("wanted", "count", "rows"),
     [

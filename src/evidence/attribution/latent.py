@@ -1,0 +1,57 @@
+"""medXGAN's maps: how an image differs from its negative, and where that matters on the way between the two
+(Dravid et al., CVPR-W 2022, section 3).
+
+The way leads through images, from G(z1, 0) to G(z1, z2), with z2 growing evenly; g is the gradient of the classifier's
+probability of class 1 by the pixels. Maps, channels summed:
+
+``difference``   G(z1, z2) - G(z1, 0)
+``accumulated``  mean over the way of |x - G(z1, 0)|  (Figure 5)
+``lig``          the difference, times the mean of g   (latent integrated gradients, equation 6)
+``path``         the sum of g times each piece of the way, by the trapezoidal rule: ours. As the way is not straight,
+                 only this one sums to what the probability gains; ``lig`` takes the pieces for equal.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from evidence.attribution.counterfactual import probability_of
+from evidence.errors import BadInput
+from evidence.networks.latent import Latents
+from evidence.shapes import Images, ManyMaps
+
+MAPS = ("difference", "accumulated", "lig", "path")
+
+
+def attribute(
+    images: Images, generator: nn.Module, classifier: nn.Module, latents: Latents, *, steps: int = 51
+) -> tuple[ManyMaps, dict[str, Tensor]]:
+    """The four maps of each image, signed but for ``accumulated``.
+
+    Columns: ``negative`` and ``positive``, the classifier's probability of class 1 at both ends; ``completeness`` and
+    ``path_completeness``, how far the sums of ``lig`` and ``path`` are from what it gains.
+
+    Args:
+        steps: images on the way, both ends included. Released: 11, and 101 in the demonstration.
+    """
+    if steps < 2:
+        raise BadInput(f"a way has two ends, so steps starts at 2, not {steps}")
+    slope = probability_of(classifier)
+    origin = generator.negative(latents)
+    with torch.no_grad():
+        first = last = generator(origin)
+        value, gradient = before, earlier = slope(first)
+        total, accumulated, path = gradient.clone(), torch.zeros_like(first), torch.zeros_like(first)
+        for number in range(1, steps):
+            here = generator(origin.lerp(latents, number / (steps - 1)))
+            value, gradient = slope(here)
+            total += gradient
+            accumulated += (here - first).abs() / (steps - 1)
+            path += (gradient + earlier) / 2 * (here - last)
+            last, earlier = here, gradient
+    difference = last - first
+    maps = [difference, accumulated, difference * total / steps, path]
+    gain = value.double() - before.double()
+    columns = {"negative": before, "positive": value}
+    for name, found in (("completeness", maps[2]), ("path_completeness", maps[3])):
+        columns[name] = found.double().flatten(1).sum(1) - gain
+    return torch.cat([each.sum(1, keepdim=True) for each in maps], 1), columns

@@ -1,0 +1,42 @@
+"""Whether p1 rises on the way from the negative image to the positive one (Dravid et al., CVPR-W 2022, Figure 5)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from evidence.errors import BadInput
+from evidence.shapes import Values
+
+BETTER = "higher"
+RANGE = (-1.0, 1.0)
+METHODS = ("traversal",)
+FRAMES = ("p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07", "p08", "p09", "p10")
+COLUMNS = (*FRAMES, "valid")
+
+
+def score(samples: pd.DataFrame, *, tolerance: float = 1e-6) -> Mapping[str, Values]:
+    """Of each image: ``monotone``, 1 where p1 falls from no frame to the next, else 0; ``spearman``, the rank
+    correlation of p1 with the frame's number, NaN where p1 is the same in all; ``rise``, p1 of the last frame less that
+    of the first; and p1 of each frame, ``p00`` to ``p10``. NaN where the image could not be inverted.
+
+    The paper shows one such way, and gives no number.
+
+    Args:
+        tolerance: by how much p1 may fall and still count as the same: what float32 arithmetic is off.
+    """
+    if not 0 <= tolerance < 1:
+        raise BadInput(f"tolerance: {tolerance} has to be 0 or a little more: p1 lies between 0 and 1")
+    p = samples[list(FRAMES)].where(samples["valid"] != 0).to_numpy(np.float64)
+    falls = (np.diff(p, axis=1) < -tolerance).any(1)
+    return {
+        "monotone": np.where(np.isnan(p).any(1), np.nan, ~falls),
+        "spearman": np.array([_ranked(row) for row in p]),
+        "rise": p[:, -1] - p[:, 0],
+        **dict(zip(FRAMES, p.T, strict=True)),
+    }
+
+
+def _ranked(row: np.ndarray) -> float:
+    return float(spearmanr(np.arange(len(row)), row).statistic) if np.ptp(row) > 0 else np.nan

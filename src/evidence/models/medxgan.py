@@ -1,0 +1,199 @@
+"""medXGAN: a generator of two latents, around a frozen classifier (Dravid et al., CVPR-W 2022, section 3)."""
+
+import copy
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+
+from evidence import machine, training
+from evidence.deciding import Decisions
+from evidence.errors import BadInput
+from evidence.networks.blocks import Network
+from evidence.networks.latent import Discriminator, Generator, draw
+from evidence.shapes import Images, Labels, Values
+from evidence.training import Losses, Samples, move_average
+
+NETWORKS = ("generator", "average")
+
+
+class Learner(training.Learner):
+    """A discriminator asks for images that look real, the classifier for images of the class that was asked for.
+
+    Saved networks: ``generator``, that of the last step as released, and ``average``, a moving average of it, ours.
+
+    Args:
+        shape: channels and size of an image, all sides alike.
+        classifier: what says of which class an image is; it does not learn.
+        z1: numbers in the latent of what all classes share. Released: 1000 for 64×64, 100 for 128×128.
+        z2: numbers in the latent of class 1. Released: 100 and 10.
+        base: channels of the generator's first place.
+        widths: channels of the generator's transposed convolutions but the last: three for 64×64, four for 128×128.
+        judge_widths: channels of the discriminator's convolutions.
+        dropout: share of numbers that the discriminator leaves out while it learns.
+        class_weight: weight of the classifier's term. Paper: 1; released: 2 for MRI, 1 for X-rays.
+        class_loss: the cross-entropy of the classifier's ``probabilities``, taken for logits, as released: it lies
+            between 0.31 and 1.31, and its gradient fades where the classifier is certain. Or of its ``logits``, the
+            paper's negative logarithm of the probability.
+        lr: learning rate of both Adam optimisers.
+        batch: images in a batch, half of either class, which makes up for classes of different number. Released: a copy
+            of the data in which both are of one number.
+        average: decay a step of the generator's moving average.
+        low: intensity of an image's darkest pixel.
+        high: intensity of its brightest.
+        steps: updates of the generator, and of the discriminator. Released: at most 65,000 for MRI.
+        validate_every: steps between validations.
+        validate_count: images of either class that are generated for a validation.
+    """
+
+    by_class = True
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classifier: nn.Module,
+        *,
+        z1: int = 1000,
+        z2: int = 100,
+        base: int = 768,
+        widths: tuple[int, ...] = (384, 256, 192),
+        judge_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512),
+        dropout: float = 0.5,
+        class_weight: float = 2.0,
+        class_loss: Literal["probabilities", "logits"] = "probabilities",
+        lr: float = 2e-4,
+        batch: int = 32,
+        average: float = 0.999,
+        low: float = -1.0,
+        high: float = 1.0,
+        steps: int = 65_000,
+        validate_every: int = 1_000,
+        validate_count: int = 200,
+    ):
+        channels, *size = shape
+        side = 2 ** (len(widths) + 3)
+        if set(size) != {side}:
+            raise BadInput(
+                f"widths: {len(widths)} of them draw images of {'×'.join([str(side)] * len(size))}, but these are of "
+                f"{'×'.join(map(str, size))}; three widths draw sides of 64, four of 128"
+            )
+        if batch < 2 or batch % 2:
+            raise BadInput(f"batch: half of a batch is of either class, so it is an even number, not {batch}")
+        super().__init__()
+        self.generator = Generator(
+            channels=channels,
+            z1=z1,
+            z2=z2,
+            base=base,
+            widths=tuple(widths),
+            low=low,
+            high=high,
+            spatial_dims=len(size),
+        )
+        self.average = copy.deepcopy(self.generator)
+        self.judge = Discriminator(size=tuple(size), channels=channels, widths=tuple(judge_widths), dropout=dropout)
+        self.decisions = Decisions(classifier)
+        self.optimisers = {
+            name: torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999))
+            for name, network in (("judge", self.judge), ("generator", self.generator))
+        }
+        self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
+        self.batch, self.steps = batch // 2, steps
+        self.validate_every, self.validate_count = validate_every, validate_count
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        return {"generator": self.generator, "average": self.average}
+
+    def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
+        """An update of the discriminator, and one of the generator."""
+        absent, present = next(batches)
+        real = machine.laid_out(torch.cat([absent, present]))
+        losses = self.descend("judge", self.judge_terms(real))
+        labels = torch.arange(len(real), device=real.device) // len(absent)  # those of the real batch
+        self.judge.requires_grad_(False)
+        losses |= self.descend("generator", self.generator_terms(labels))
+        self.judge.requires_grad_(True)
+        move_average(self.average, self.generator, self.decay)
+        return losses
+
+    def judge_terms(self, real: Images) -> Losses:
+        """Real images are to be called 1, generated ones, of classes drawn at random, 0; each in a pass of its own."""
+        labels = torch.randint(2, (len(real),), device=real.device)
+        with machine.autocast():
+            with torch.no_grad():  # the generator learns nothing here
+                generated = self.generator(draw(labels, self.generator.sizes))
+            verdicts = {"judge_real": self.judge(real), "judge_generated": self.judge(generated)}
+        return {name: likely(verdict, name == "judge_real") for name, verdict in verdicts.items()}
+
+    def generator_terms(self, labels: Labels) -> Losses:
+        """Generated images are to be called real, and to be of the class that was asked for."""
+        with machine.autocast():
+            generated = self.generator(draw(labels, self.generator.sizes))
+            verdict = self.judge(generated)
+        agreement = class_term(self.decisions.log_odds(generated).float(), labels, self.class_loss)
+        return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
+
+    @torch.no_grad()
+    @machine.exactly()
+    def validate(self, samples: Samples, i: int) -> dict[str, float]:
+        """Of both generators: how often the classifier agrees with the class that was asked for, how far the generated
+        images of a class vary beside the real ones, and how far both are apart (kernel distance of coarse pixels)."""
+        found = {}
+        labels = torch.arange(2 * self.validate_count, device=next(self.generator.parameters()).device) % 2
+        latents = draw(labels, self.generator.sizes)
+        rows = np.concatenate([spread(np.flatnonzero(samples.labels == k), self.validate_count) for k in (0, 1)])
+        real, classes = samples.labelled(rows)
+        for suffix, network in (("", self.generator), ("_average", self.average)):
+            with machine.evaluation(network):
+                images = torch.cat([network(part) for part in latents.split(100)])
+            agreed = torch.cat([self.decisions.of(part) for part in images.split(100)]) == labels
+            found[f"agreement{suffix}"] = float(agreed.float().mean())
+            apart = [_variation(images[labels == k]) / _variation(real[classes == k]) for k in (0, 1)]
+            found[f"variation{suffix}"] = float(sum(apart) / 2)
+            found[f"distance{suffix}"] = float(
+                np.mean([kernel_distance(_small(images[labels == k]), _small(real[classes == k])) for k in (0, 1)])
+            )
+        return found
+
+
+def spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """Rows, or as many of them, evenly spread."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+
+
+def likely(verdict: Values, real: bool) -> Tensor:
+    """The cross-entropy of a discriminator's verdicts, logits, with ``real``."""
+    return binary_cross_entropy_with_logits(verdict.float(), torch.full_like(verdict, float(real), dtype=torch.float32))
+
+
+def class_term(log_odds: Values, labels: Labels, kind: str) -> Tensor:
+    """The mean cross-entropy of a classifier of two classes, given the log-odds of class 1."""
+    towards = log_odds * (2 * labels - 1)
+    if kind == "logits":
+        return softplus(-towards).mean()
+    return softplus(1 - 2 * towards.sigmoid()).mean()  # of (p, 1 - p) as logits: log(1 + exp((1 - p) - p))
+
+
+def _variation(images: Images) -> Tensor:
+    """The standard deviation of a pixel over images, the root of its mean square over pixels."""
+    return images.var(0).mean().sqrt()
+
+
+def _small(images: Images) -> Tensor:
+    """Images as rows of coarse pixels, 8 a side or in volumes 4."""
+    pool = {4: torch.nn.functional.adaptive_avg_pool2d, 5: torch.nn.functional.adaptive_avg_pool3d}[images.dim()]
+    return pool(images, 8 if images.dim() == 4 else 4).flatten(1)
+
+
+def kernel_distance(first: Tensor, second: Tensor) -> Tensor:
+    """The squared maximum mean discrepancy of two samples, unbiased, with the kernel (1 + x·y / d)³ (Bińkowski et al.,
+    2018, who take features of a network where these are pixels)."""
+    d = first.shape[1]
+    xx, yy, xy = ((1 + a @ b.T / d) ** 3 for a, b in ((first, first), (second, second), (first, second)))
+    n, m = len(first), len(second)
+    within = (xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1))
+    return within - 2 * xy.mean()

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evidence.attribution import latent, realisations, restarts, traversal
+from evidence.errors import BadInput
+from evidence.networks.latent import Generator
+
+
+class Straight(nn.Module):
+    """An image is a matrix times its latents: the way from negative to positive is straight."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = (3, 2)
+        self.matrix = nn.Parameter(torch.randn(48, 5, generator=torch.Generator().manual_seed(0)) * 0.3)
+
+    def forward(self, latents):
+        return (latents @ self.matrix.T).view(-1, 1, 6, 8)
+
+    def negative(self, latents):
+        return torch.cat([latents[:, :3], torch.zeros_like(latents[:, 3:])], 1)
+
+
+class Weighted(nn.Module):
+    """The log-odds of class 1 is a sum of weighted pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = torch.randn(6, 8, generator=torch.Generator().manual_seed(1)) * 0.3
+
+    def forward(self, images):
+        z = (images * self.weights).flatten(1).sum(1, keepdim=True)
+        return torch.cat([torch.zeros_like(z), z], 1)
+
+
+@pytest.fixture
+def latents():
+    return torch.randn(4, 5, generator=torch.Generator().manual_seed(2))
+
+
+def test_on_a_straight_way_both_integrals_are_the_slope_times_the_difference(latents):
+    images = torch.zeros(4, 1, 6, 8)
+    maps, columns = latent.attribute(images, Straight(), Weighted(), latents, steps=2001)
+    difference, accumulated, lig, path = maps.split(1, 1)
+    start, end = columns["negative"], columns["positive"]
+    log_odds = [(p / (1 - p)).log() for p in (start, end)]
+    mean_slope = ((end - start) / (log_odds[1] - log_odds[0])).view(-1, 1, 1, 1)  # of the sigmoid, times the weights
+    expected = mean_slope * Weighted().weights * difference
+    assert torch.allclose(lig, expected, atol=1e-3)
+    assert torch.allclose(path, expected, atol=1e-4)
+    assert torch.allclose(accumulated, difference.abs() * 2001 / 4000, atol=1e-3)
+    assert columns["path_completeness"].abs().max() < 1e-4
+    generator = Straight()
+    assert torch.allclose(difference, generator(latents) - generator(generator.negative(latents)), atol=1e-6)
+
+
+def test_on_a_bent_way_only_the_path_is_complete():
+    torch.manual_seed(0)
+    generator = Generator(channels=1, z1=3, z2=2, base=8, widths=(8, 8)).eval()
+    with torch.no_grad():
+        generator.layers[-2].weight.mul_(40)  # far into the tanh
+
+    class Bright(nn.Module):
+        def forward(self, images):
+            z = 3 * (images * torch.linspace(-1, 1, 32)).flatten(1).sum(1, keepdim=True)
+            return torch.cat([torch.zeros_like(z), z], 1)
+
+    latents = torch.randn(6, 5) * 3
+    images = torch.zeros(6, 1, 32, 32)
+    coarse, fine = (latent.attribute(images, generator, Bright(), latents, steps=steps)[1] for steps in (21, 801))
+    assert fine["path_completeness"].abs().max() < 0.01
+    assert fine["path_completeness"].abs().mean() < coarse["path_completeness"].abs().mean()
+    assert fine["completeness"].abs().mean() > 5 * fine["path_completeness"].abs().mean()
+
+
+def test_a_way_has_two_ends(latents):
+    with pytest.raises(BadInput, match="starts at 2"):
+        latent.attribute(torch.zeros(4, 1, 6, 8), Straight(), Weighted(), latents, steps=1)
+
+
+def test_frames_lead_evenly_from_the_negative_to_the_reconstruction(latents):
+    generator = Straight()
+    frames, columns = traversal.attribute(torch.zeros(4, 1, 6, 8), generator, Weighted(), latents)
+    assert frames.shape == (4, 11, 6, 8)
+    assert torch.allclose(frames[:, 0], generator(generator.negative(latents))[:, 0])
+    assert torch.allclose(frames[:, 10], generator(latents)[:, 0])
+    assert torch.allclose(frames[:, 3], frames[:, 0] * 0.7 + frames[:, 10] * 0.3, atol=1e-6)
+    expected = Weighted()(frames[:, 3:4]).softmax(1)[:, 1]
+    assert torch.allclose(columns["p03"], expected, atol=1e-6)
+    assert list(columns) == [f"p{n:02d}" for n in range(11)]
+
+
+def test_realisations_share_z1_and_differ_in_z2():
+    generator = Straight()
+    with torch.no_grad():
+        generator.matrix[24:, :3] = 0  # the lower half sees z2 alone
+        generator.matrix[:24, 3:] = 0
+    maps, columns = realisations.attribute(torch.zeros(2, 1, 6, 8), generator, Weighted(), [5, 6])
+    upper, lower = maps.flatten(2).split(24, 2)
+    assert torch.allclose(upper, upper[:, :1].expand_as(upper), atol=1e-6)
+    assert (lower[:, 0] == 0).all()
+    assert (lower[:, 1] - lower[:, 2]).abs().max() > 0.1
+    assert not torch.allclose(upper[0], upper[1])
+    assert set(columns) == {"p_negative", "p_first", "p_second", "p_third"}
+
+
+def test_pairs_of_restarts():
+    vectors = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]])
+    assert torch.allclose(restarts.pairs(vectors), torch.tensor([1 / 3]))
+    picture = np.random.default_rng(0).uniform(-1, 1, (16, 16))
+    assert restarts.similarity(np.stack([picture] * 3), 2.0) == pytest.approx(1)
+    other = np.random.default_rng(1).uniform(-1, 1, (16, 16))
+    assert abs(restarts.similarity(np.stack([picture, other]), 2.0)) < 0.2

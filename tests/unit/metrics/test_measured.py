@@ -1,0 +1,92 @@
+"""Scores of what methods measured of themselves: inversions, restarts and traversals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kendalltau, rankdata
+
+from evidence.errors import BadInput
+from evidence.metrics import convergence, monotony, reconstruction
+
+
+def drawn(names, valid, **columns):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({name: random.uniform(size=len(valid)) for name in names})
+    return table.assign(sample=range(7, 7 + len(valid)), valid=np.array(valid, float), **columns)
+
+
+def test_images_that_were_not_inverted_have_no_convergence():
+    names = ("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim")
+    table = drawn((*names, "mse"), [1, 0, 1])
+    found = convergence.score(table)
+    assert tuple(found) == names
+    for name in names:
+        np.testing.assert_array_equal(found[name], [table[name][0], np.nan, table[name][2]])
+
+
+def test_images_that_were_not_inverted_have_an_error():
+    table = drawn(("mse", "bce", "before", "after", "iterations"), [1, 0, 1])
+    found = reconstruction.score(table)
+    assert tuple(found) == ("mse", "bce", "before", "after", "valid")
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, table[name])
+    assert next(iter(found)) == "mse", "BETTER is of the first"
+
+
+# --- traversals -------------------------------------------------------------------------------------------------------
+
+
+def frames(*rows, valid=None):
+    table = pd.DataFrame(np.array(rows, float), columns=list(monotony.FRAMES))
+    return table.assign(valid=np.ones(len(rows)) if valid is None else valid)
+
+
+RISING = np.linspace(0.1, 0.9, 11)
+
+
+def test_a_way_that_rises_falls_or_stays():
+    dip, late = RISING.copy(), np.zeros(11)
+    dip[4] = 0
+    late[10] = 1
+    found = monotony.score(frames(RISING, RISING[::-1], dip, late, np.full(11, 0.5)))
+    np.testing.assert_array_equal(found["monotone"], [1, 0, 0, 1, 1])
+    np.testing.assert_allclose(found["rise"], [0.8, -0.8, 0.8, 1, 0])
+    np.testing.assert_allclose(found["spearman"][[0, 1]], [1, -1])
+    np.testing.assert_allclose(found["spearman"][2], 1 - 6 * (4**2 + 4 * 1) / (11 * 120))  # one falls 4 ranks, 4 rise 1
+    assert np.isnan(found["spearman"]).tolist() == [False, False, False, False, True]
+    assert found["p04"].tolist() == pytest.approx([0.42, 0.58, 0, 0, 0.5])
+
+
+def test_rank_correlation_is_pearsons_of_the_ranks():
+    rows = np.round(np.random.default_rng(3).uniform(size=(30, 11)), 1)  # rounded, so that some are equal
+    found = monotony.score(frames(*rows))
+    expected = [np.corrcoef(rankdata(row), np.arange(11))[0, 1] for row in rows]
+    np.testing.assert_allclose(found["spearman"], expected)
+    rising = np.sort(rows, 1)
+    sorted_ones = monotony.score(frames(*rising))
+    assert sorted_ones["monotone"].all()
+    assert not found["monotone"].all()
+    assert all((kendalltau(row, np.arange(11)).statistic > 0) for row in rising)
+    assert (sorted_ones["spearman"] > 0.9).all()
+
+
+def test_float_noise_is_no_fall_unless_one_asks():
+    noisy = RISING.copy()
+    noisy[6] = noisy[5] - 5e-7
+    assert monotony.score(frames(noisy))["monotone"].tolist() == [1]
+    assert monotony.score(frames(noisy), tolerance=0.0)["monotone"].tolist() == [0]
+    assert monotony.score(frames(noisy), tolerance=1e-7)["monotone"].tolist() == [0]
+
+
+def test_images_that_were_not_inverted_have_no_way():
+    found = monotony.score(frames(RISING, RISING, valid=[0.0, 1.0]))
+    assert list(found) == ["monotone", "spearman", "rise", *monotony.FRAMES]
+    for values in found.values():
+        assert np.isnan(values).tolist() == [True, False]
+    assert found["monotone"][1] == 1
+
+
+@pytest.mark.parametrize("tolerance", [-1e-6, 1.0])
+def test_a_tolerance_of_anything_is_refused(tolerance):
+    with pytest.raises(BadInput, match=f"tolerance: {tolerance}"):
+        monotony.score(frames(RISING), tolerance=tolerance)

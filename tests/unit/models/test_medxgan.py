@@ -1,0 +1,109 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy, cross_entropy
+
+from evidence import training
+from evidence.errors import BadInput
+from evidence.models.medxgan import Learner, class_term, kernel_distance
+
+
+class Bright(nn.Module):
+    """The logits of an image: 0 and twice its mean."""
+
+    def forward(self, images):
+        z = 2 * images.flatten(1).mean(1, keepdim=True)
+        return torch.cat([torch.zeros_like(z), z], 1)
+
+
+def tiny(**options):
+    settings = {"z1": 3, "z2": 2, "base": 4, "widths": (4, 4), "judge_widths": (4, 4), "batch": 4, "validate_count": 8}
+    torch.manual_seed(0)
+    return Learner((1, 32, 32), Bright(), **settings | options)
+
+
+def images(count, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, (count, 1, 32, 32)).astype(np.float32))
+
+
+@pytest.mark.parametrize(("p", "expected"), [(1.0, 0.3133), (0.0, 1.3133), (0.5, 0.6931)])
+def test_the_released_class_term_has_the_measured_range(p, expected):
+    log_odds = torch.tensor([100.0 if p == 1 else -100.0 if p == 0 else 0.0])
+    assert math.isclose(class_term(log_odds, torch.tensor([1]), "probabilities").item(), expected, abs_tol=1e-4)
+
+
+def test_the_class_terms_are_cross_entropies_of_probabilities_and_of_logits():
+    log_odds, labels = torch.randn(20, dtype=torch.float64) * 3, torch.arange(20) % 2
+    logits = torch.stack([torch.zeros_like(log_odds), log_odds], 1)
+    twice = cross_entropy(logits.softmax(1), labels)
+    assert torch.allclose(class_term(log_odds, labels, "probabilities"), twice)
+    assert torch.allclose(class_term(log_odds, labels, "logits"), cross_entropy(logits, labels))
+
+
+def test_the_terms_are_those_of_the_paper_written_slowly():
+    learner = tiny(dropout=0.0)
+    learner.generator.eval()
+    learner.judge.eval()
+    real = images(4)
+    torch.manual_seed(3)
+    found = learner.judge_terms(real)
+    torch.manual_seed(3)
+    classes = torch.randint(2, (4,))
+    latents = torch.randn(4, 5)
+    latents[classes == 0, 3:] = 0
+    fake = learner.generator(latents)
+    assert torch.allclose(found["judge_real"], binary_cross_entropy(learner.judge(real).sigmoid(), torch.ones(4)))
+    assert torch.allclose(found["judge_generated"], binary_cross_entropy(learner.judge(fake).sigmoid(), torch.zeros(4)))
+    labels = torch.tensor([0, 0, 1, 1])
+    torch.manual_seed(4)
+    found = learner.generator_terms(labels)
+    torch.manual_seed(4)
+    latents = torch.randn(4, 5)
+    latents[:2, 3:] = 0
+    fake = learner.generator(latents)
+    assert torch.allclose(found["adversarial"], binary_cross_entropy(learner.judge(fake).sigmoid(), torch.ones(4)))
+    expected = 2 * cross_entropy(Bright()(fake).softmax(1), labels)
+    assert torch.allclose(found["class"], expected, atol=1e-6)
+
+
+def test_each_update_leaves_the_other_network_and_the_classifier_alone():
+    learner = tiny()
+    generator = {k: v.clone() for k, v in learner.generator.named_parameters()}
+    losses = learner.descend("judge", learner.judge_terms(images(4)))
+    assert set(losses) == {"judge_real", "judge_generated"}
+    assert all(torch.equal(generator[k], v) and v.grad is None for k, v in learner.generator.named_parameters())
+    judge = {k: v.clone() for k, v in learner.judge.named_parameters()}
+    learner.step(iter([(images(2), images(2, 1))]), 0)
+    assert any(not torch.equal(generator[k], v) for k, v in learner.generator.named_parameters())
+    assert any(not torch.equal(judge[k], v) for k, v in learner.judge.named_parameters())
+    assert all(p.requires_grad for p in learner.judge.parameters())
+    assert not list(learner.decisions.classifier.parameters())
+
+
+def test_the_generator_learns_which_latents_make_an_image_of_class_1(tmp_path):
+    dark, bright = images(16) * 0.2 - 0.6, images(16, 1) * 0.2 + 0.6
+    samples = training.Samples(torch.cat([dark, bright]).numpy(), np.repeat([0, 1], 16))
+    learner = tiny(steps=250, validate_every=250, batch=16, lr=2e-3, class_weight=4.0)
+    history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
+    agreement = history[history["name"] == "validation_agreement"]["value"].iloc[-1]
+    assert agreement >= 0.9
+
+
+def test_the_kernel_distance_is_nothing_between_halves_of_one_sample_and_much_between_others():
+    rows = torch.randn(400, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert abs(kernel_distance(rows[:200], rows[200:])) < 0.05
+    assert kernel_distance(rows[:200], rows[200:] + 1) > 1
+    slow = sum((1 + a @ b / 6) ** 3 for i, a in enumerate(rows[:5]) for j, b in enumerate(rows[:5]) if i != j) / 20
+    other = sum((1 + a @ b / 6) ** 3 for i, a in enumerate(rows[5:9]) for j, b in enumerate(rows[5:9]) if i != j) / 12
+    across = sum((1 + a @ b / 6) ** 3 for a in rows[:5] for b in rows[5:9]) / 20
+    assert torch.allclose(kernel_distance(rows[:5], rows[5:9]), slow + other - 2 * across)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(BadInput, match="2 of them draw images of 32×32, but these are of 64×64"):
+        Learner((1, 64, 64), Bright(), widths=(4, 4))
+    with pytest.raises(BadInput, match="even number, not 3"):
+        tiny(batch=3)

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy, mse_loss
+
+from evidence.errors import BadInput
+from evidence.inverting import Recipe, grey, invert, starts
+from evidence.networks.latent import Generator
+from evidence.networks.unet import MapGenerator
+from evidence.resuming import Keeper
+
+ADAM = Recipe(optimiser="adam", initial="normal", lr=0.05, mse=4.0, bce=1.0, steps=120, patience=0, least=1e-4)
+
+
+class Bright(nn.Module):
+    def forward(self, images):
+        z = 2 * images.flatten(1).mean(1, keepdim=True)
+        return torch.cat([torch.zeros_like(z), z], 1)
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(0)
+    return Generator(channels=1, z1=3, z2=2, base=8, widths=(8,)).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def images(generator):
+    return generator(torch.randn(3, 5, generator=torch.Generator().manual_seed(1)) * 3)
+
+
+def slowly(image, generator, stream, recipe):
+    """One image with torch's own optimiser."""
+    latents = starts([stream], generator, recipe.initial, image.device).requires_grad_()
+    if recipe.optimiser == "sgd":
+        optimiser = torch.optim.SGD([latents], lr=recipe.lr)
+    else:
+        optimiser = torch.optim.Adam([latents], lr=recipe.lr, betas=(0.5, 0.999))
+    target = Bright()(image).softmax(1)[:, 1]
+    for _ in range(recipe.steps):
+        drawn = generator(latents)
+        p = Bright()(drawn).softmax(1)[:, 1]
+        optimiser.zero_grad()
+        (recipe.mse * mse_loss(drawn, image) + recipe.bce * binary_cross_entropy(p, target)).backward()
+        optimiser.step()
+    return latents.detach()
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("initial", ["normal", "zeros"])
+def test_many_at_once_are_what_each_alone_is_with_the_optimisers_of_torch(generator, images, optimiser, initial):
+    recipe = Recipe(optimiser, initial, 0.05, 4.0, 1.0, 60, 0, 1e-4)
+    found = invert(images, generator, Bright(), [7, 8, 9], recipe, Keeper())
+    for image, stream, latents in zip(images, (7, 8, 9), found.latents, strict=True):
+        assert torch.allclose(latents, slowly(image[None], generator, stream, recipe)[0], atol=2e-4)
+    assert found.iterations.tolist() == [60, 60, 60]
+
+
+def test_it_finds_an_image_that_the_generator_draws(generator, images):
+    found = invert(
+        images, generator, Bright(), [1, 2, 3], Recipe("adam", "normal", 0.05, 4.0, 1.0, 1500, 0, 0.0), Keeper()
+    )
+    assert (found.mse < 0.05 * images.var()).all()
+
+
+def test_an_image_ends_by_itself_and_the_others_go_on(generator, images):
+    first = starts([7], generator, "normal", images.device)
+    given = torch.cat([generator(first), images[1:]])  # the first is found before it is sought
+    recipe = Recipe("adam", "normal", 2e-3, 4.0, 0.0, 400, 100, 1e-9)
+    found = invert(given, generator, Bright(), [7, 8, 9], recipe, Keeper())
+    assert found.iterations[0] == 150  # the first look after a hundred iterations without a fall
+    assert (found.iterations[1:] > 150).all()
+    alone = invert(given[1:], generator, Bright(), [8, 9], recipe, Keeper())
+    assert torch.allclose(found.latents[1:], alone.latents, atol=1e-5)
+
+
+def test_stopped_and_gone_on_with_it_ends_in_the_same_bits(generator, images, tmp_path):
+    whole = invert(images, generator, Bright(), [7, 8, 9], ADAM, Keeper())
+    stopped = [15]
+    with pytest.raises(SystemExit, match="goes on from"):
+        invert(images, generator, Bright(), [7, 8, 9], ADAM, Keeper(tmp_path / "k.npz", "r", stopped))
+    again = Keeper(tmp_path / "k.npz", "r")
+    assert int(again.load()["iteration"]) == 50
+    found = invert(images, generator, Bright(), [7, 8, 9], ADAM, again)
+    assert torch.equal(found.latents, whole.latents)
+    other = Keeper(tmp_path / "k.npz", "another")
+    assert other.load() == {}
+    again.forget()
+    assert not (tmp_path / "k.npz").exists()
+
+
+def test_starts_share_z2_whichever_way_z1_begins(generator):
+    normal, zeros = (starts([5, 6], generator, initial, torch.device("cpu")) for initial in ("normal", "zeros"))
+    assert torch.equal(normal[:, 3:], zeros[:, 3:])
+    assert (zeros[:, :3] == 0).all()
+    assert not torch.equal(normal[0], normal[1])
+
+
+def test_grey_is_luma_and_equal_channels_stay_what_they_are():
+    one = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 1, 4, 6)).astype(np.float32))
+    assert torch.allclose(grey(one.repeat(1, 3, 1, 1)), one, atol=1e-6)
+    assert torch.equal(grey(one), one)
+
+
+def test_what_cannot_be_inverted_is_refused(generator, images):
+    with pytest.raises(BadInput, match="a MapGenerator draws nothing from latents"):
+        invert(images, MapGenerator(width=2), Bright(), [1], ADAM, Keeper())
+    with pytest.raises(BadInput, match="draws other images than these"):
+        invert(torch.zeros(1, 1, 32, 32), generator, Bright(), [1], ADAM, Keeper())
+    with pytest.raises(BadInput, match="1 step or more"):
+        invert(images, generator, Bright(), [1, 2, 3], Recipe("adam", "normal", 0.1, 1.0, 1.0, 0, 0, 0.0), Keeper())
