@@ -296,9 +296,41 @@ def measured(config):
     """A method of eleven maps, whose table a metric reads."""
     config["models"]["medxgan"] = {"needs": {"classifier": "classifier"}}
     roles = {"generator": "medxgan", "classifier": "classifier"}
-    config["methods"] |= {"way": {"kind": "traversal", "needs": roles}, "found": {"kind": "inversion", "needs": roles}}
+    config["methods"] |= {
+        "way": {"kind": "traversal", "latents": "found", "needs": roles},
+        "found": {"kind": "inversion", "needs": roles},
+    }
     config["metrics"] |= {"rising": {"kind": "monotony"}}
     return config
+
+
+def test_a_method_that_starts_from_latents_waits_for_their_inversion(measured, root):
+    measured["seeds"], measured["methods"]["found"]["seeds"] = [0, 1], [1]
+    plan = Plan(measured, root)
+    table = "results/quick/synthetic/maps/found/seed1/samples.parquet"
+    assert plan.latents_for("way", "synthetic", 1) == [table]
+    assert plan.latents_for("found", "synthetic", 1) == []
+    assert plan.seeds_of("synthetic", "methods", "way") == [1]
+
+
+@pytest.mark.parametrize(
+    ("method", "latents", "words"),
+    [
+        ("way", None, "methods.way starts from latents: add latents: <label of an inversion>"),
+        ("way", "fond", "among the methods: unknown name 'fond'; did you mean 'found'?"),
+        ("way", "cam", "methods.way.latents: cam is of the kind cam, and no inversion"),
+        ("cam", "found", "methods.cam.latents: cam starts from no latents; take it away"),
+    ],
+)
+def test_latents_of_nowhere_are_refused(measured, root, method, latents, words):
+    measured["methods"][method]["latents"] = latents
+    assert words in refusal(measured, root)
+
+
+def test_latents_of_another_generator_are_refused(measured, root):
+    found = measured["methods"]["found"]
+    found["needs"] = {**found["needs"], "generator": "vagan.best"}
+    assert "and found inverts that of vagan.best; use one for both" in refusal(measured, root)
 
 
 def scored_by(metric, method):
@@ -314,7 +346,8 @@ def test_a_metric_of_a_methods_table_asks_for_none_of_its_maps(measured, root, m
     path = "results/quick/synthetic/scores/rising/way/seed0.parquet"
     assert plan.scores("baumgartner2018", "table1") == [path]
     assert f"way={path}" in plan.figure_flags("baumgartner2018", "figure4")
-    assert plan.ingredients("baumgartner2018")["samples"] == ["results/quick/synthetic/maps/way/seed0/samples.parquet"]
+    both = [f"results/quick/synthetic/maps/{method}/seed0/samples.parquet" for method in ("found", "way")]
+    assert plan.ingredients("baumgartner2018")["samples"] == both, "its inversion is behind the page too"
 
 
 @pytest.mark.parametrize(
@@ -361,7 +394,8 @@ def test_a_figure_of_maps_and_of_their_method_has_the_scores_of_each_seed_once(m
         "--scores": [f"way={path}" for path in scores],
     }
     behind = plan.ingredients("baumgartner2018")
-    assert behind["samples"] == [f"{folder}/maps/way/seed{seed}/samples.parquet" for seed in (1, 2)]
+    both = [f"{folder}/maps/{method}/seed{seed}/samples.parquet" for method in ("found", "way") for seed in (1, 2)]
+    assert behind["samples"] == both
 
 
 def test_a_figure_of_maps_and_of_their_scores_has_both_under_one_heading(several, root, monkeypatch):
