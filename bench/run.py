@@ -18,7 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # bench/ is not installed
 
-from bench import paths, workers
+from bench import latents, paths, workers
+from bench.latents import Latents
 from bench.paths import Ways
 from bench.workers import Case, Maps, tuned, untuned, working
 from evidence import cli, io, machine, signatures
@@ -44,14 +45,38 @@ PAPER = {
     "steps3d": Pair((128, 160, 112), batch=2, width=16, apart=True),
     "attribution": Maps((112, 112), width=32, hidden=512, batch=BATCH, few=10, steps=100, iterations=50),
     "paths": Ways((224, 224), layers=(3, 4, 6, 3), width=64, steps=50, explained=2, region=8, regions=100, scored=8),
+    "latents": Latents(
+        (64, 64),
+        channels=3,
+        z1=1000,
+        z2=100,
+        base=768,
+        widths=(384, 256, 192),
+        judge_widths=(16, 32, 64, 128, 256, 512),
+        batch=32,
+        at_once=(1, 8, 64),
+        iterations=10,
+    ),
 }
 QUICK = {
     "steps2d": Pair((16, 32), batch=2, width=2, apart=False),
     "steps3d": Pair((48, 16, 32), batch=2, width=2, apart=False),
     "attribution": Maps((16, 32), width=2, hidden=8, batch=2, few=2, steps=4, iterations=2),
     "paths": Ways((32, 32), layers=(1, 1, 1, 1), width=2, steps=4, explained=2, region=8, regions=3, scored=2),
+    "latents": Latents(
+        (64, 64),
+        channels=1,
+        z1=3,
+        z2=2,
+        base=4,
+        widths=(4, 4, 4),
+        judge_widths=(2, 2),
+        batch=4,
+        at_once=(1, 2),
+        iterations=2,
+    ),
 }
-ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3}
+ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3, "latents": 5}
 METHODS = {  # as Table 1 calls them
     "gradient": "Gradient",
     "guided_backprop": "Guided backpropagation",
@@ -254,7 +279,36 @@ def sweeps(ways: Ways, rounds: int) -> Iterator[str]:
     )
 
 
-MEASURES = {"attribution": attribution, "paths": sweeps}
+def searches(sizes: Latents, rounds: int) -> Iterator[str]:
+    """medXGAN's step, and iterations of inversion."""
+    size = "×".join(map(str, sizes.size))
+    yield f"## medXGAN: images of {size} with {sizes.channels} channels, {sizes.z1} + {sizes.z2} latents"
+    cases = {"textbook": Case(latents.plain, {"latents": sizes}, untuned())}
+    for precision in ("float32", "bfloat16"):
+        cases[f"ours, {precision}"] = Case(latents.ours, {"latents": sizes}, tuned(precision))
+    answers, _ = in_turn("latents", cases, rounds)
+    found = {key: median(values) for key, values in answers.items()}
+    rows = [
+        (case, digits(found[case, "step"]), digits(found["textbook", "step"] / found[case, "step"])) for case in cases
+    ]
+    table = "\n".join(markdown(("", "seconds", "textbook ÷ this"), rows))
+    yield f"One **training step**, {sizes.batch} images, {rounds} round{'s' * (rounds > 1)}:\n\n{table}"
+    first, rows = str(sizes.at_once[0]), []
+    for count in map(str, sizes.at_once):
+        plain, ours = found["textbook", count], found["ours, float32", count]
+        ratios = digits(plain / ours), digits(found["textbook", first] / ours)
+        rows.append((count, digits(plain * 1000), digits(ours * 1000), *ratios))
+    heads = ("at once", "textbook: ms", "ours: ms", "textbook ÷ ours", "textbook, one by one ÷ ours")
+    table = "\n".join(markdown(heads, rows))
+    yield (
+        f"One **iteration of inversion for one image**, float32, means of {sizes.iterations}:\n\n{table}\n\n"
+        "Textbook: torch's Adam on the latents, a generator and a classifier that are not frozen, so gradients of\n"
+        "their weights are computed and left, nothing folded, in torch's own layout; its training step goes back\n"
+        "through the generator where only the discriminator learns. Networks are those of the paper, without training."
+    )
+
+
+MEASURES = {"attribution": attribution, "paths": sweeps, "latents": searches}
 
 
 # --- the document -----------------------------------------------------------------------------------------------------

@@ -139,7 +139,9 @@ def test_the_whole_benchmark_runs_and_writes_its_tables(root, tmp_path):
     text = page.read_text()
     assert text in done.stdout
     for row in ("textbook", "ours, float32", "ours, bfloat16", "floor, float32"):
-        assert text.count(f"\n| {row} |") == (4 if "floor" in row else 6), "two updates in 2D and 3D, and their sums"
+        assert text.count(f"\n| {row} |") == (4 if "floor" in row else 7), (
+            "two updates in 2D and 3D, their sums, a step of medXGAN"
+        )
     assert text.count("**step** of the released schedule: 8.23 critic updates") == 2
     for title in run.METHODS.values():
         assert f"\n| {title}" in text
