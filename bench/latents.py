@@ -11,7 +11,7 @@ from bench.workers import Calls, _rested, as_textbook, calibrated, noise
 from evidence import inverting, machine
 from evidence.models.medxgan import Learner
 from evidence.networks.latent import Discriminator, Generator, draw
-from evidence.networks.lean import folded
+from evidence.networks.lean import Dropout, folded
 from evidence.networks.simple_cnn import SimpleCNN
 from evidence.resuming import Keeper
 
@@ -76,6 +76,9 @@ def plain(latents: Latents) -> Calls:
     device = as_textbook()
     generator, classifier = latents.generator().to(device), latents.classifier().to(device)
     judge = Discriminator(size=latents.size, channels=latents.channels, widths=latents.judge_widths).to(device)
+    for place, layer in enumerate(judge.layers):
+        if isinstance(layer, Dropout):
+            judge.layers[place] = nn.Dropout(layer.share)
     adam = [torch.optim.Adam(each.parameters(), lr=2e-4, betas=(0.5, 0.999)) for each in (judge, generator)]
     real = latents.images(latents.batch).to(device)
     labels = torch.arange(latents.batch, device=device) % 2

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from evidence.errors import BadInput
 from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network
+from evidence.networks.lean import Dropout
 from evidence.shapes import Images, Labels, Values
 
 Latents = Tensor  # float32 (batch, z1 + z2)
@@ -94,7 +95,7 @@ class Discriminator(Network):
             stride, frame = (2, 1) if number % 2 == 0 else (1, 0)
             layers.append(CONVOLUTION[dims](inputs, width, 3, stride=stride, padding=frame, bias=False))
             layers += [NORMALISATION[dims](width)] * (number > 0)
-            layers += [nn.LeakyReLU(0.2, inplace=True), nn.Dropout(dropout)]
+            layers += [nn.LeakyReLU(0.2, inplace=True), Dropout(dropout)]
             sides = [(side + 2 * frame - 3) // stride + 1 for side in sides]
             inputs = width
         if min(sides) < 1:

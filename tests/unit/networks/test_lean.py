@@ -9,7 +9,7 @@ from torch import nn
 
 from evidence.networks.blocks import convolution
 from evidence.networks.c3d import Classifier
-from evidence.networks.lean import MaxPool, folded, joined, transposed
+from evidence.networks.lean import Dropout, MaxPool, chance, folded, joined, transposed
 from evidence.networks.unet import MapGenerator
 
 TORCH_POOL = {2: nn.functional.max_pool2d, 3: nn.functional.max_pool3d}
@@ -128,3 +128,44 @@ def test_a_pool_takes_the_largest_of_two_and_rounds_odd_sizes_up(size, pooled):
     places = [torch.arange(p).mul(2).add(1).clamp(max=s - 1) for p, s in zip(pooled, size, strict=True)]
     last = torch.meshgrid(*places, indexing="ij")
     assert torch.equal(found[0, 0], image[0, 0][last])
+
+
+def test_chance_is_uniform_in_every_byte_and_lies_as_the_images_do():
+    torch.manual_seed(0)
+    for place in LAYOUTS:
+        found = chance(place(torch.zeros(64, 8, 50, 40)))
+        assert found.stride() == place(torch.zeros(64, 8, 50, 40)).stride()
+        rows = found.as_strided((found.numel(),), (1,)).view(-1, 8)
+        for byte in rows.T:
+            counts = torch.bincount(byte.long(), minlength=256).double()
+            squares = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
+            assert 170 < squares < 360  # chi-square with 255 degrees of freedom, mean 255, deviation 23
+    assert not torch.equal(chance(torch.zeros(100)), chance(torch.zeros(100)))
+    assert chance(torch.zeros(13)).shape == (13,)
+
+
+@pytest.mark.parametrize("place", LAYOUTS)
+@pytest.mark.parametrize(("share", "exact"), [(0.5, 0.5), (0.25, 0.25), (0.3, 77 / 256)])
+def test_dropout_leaves_out_a_share_and_scales_the_others(place, share, exact):
+    torch.manual_seed(1)
+    layer, images = Dropout(share), place(torch.rand(16, 8, 30, 40) + 1)
+    images.requires_grad_()
+    dropped = layer(images)
+    kept = dropped != 0
+    assert abs((~kept).float().mean().item() - exact) < 0.005
+    assert torch.allclose(dropped[kept], images[kept] / (1 - exact))
+    (slope,) = torch.autograd.grad(dropped.sum(), images)
+    assert torch.allclose(slope, kept / (1 - exact))
+    assert dropped.stride() == images.stride()
+    assert layer.eval()(images) is images
+    assert Dropout(0.0)(images) is images
+
+
+def test_dropout_is_a_function_of_the_seed():
+    images = torch.ones(4, 3, 7, 9)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(Dropout()(images))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
