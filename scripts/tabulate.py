@@ -10,9 +10,7 @@ from evidence import cli, io, pages
 from evidence.errors import BadInput, near
 from evidence.scores import FLAGS, Files, markdown, measured, number, span, spread_over
 
-COLUMNS = (
-    "table row column published published_spread ours ours_spread n missing seeds seeds_spread scale source".split()
-)
+COLUMNS = "table row column published published_spread ours ours_spread n seeds seeds_spread scale source".split()
 BETTER = {"higher": 1, "lower": -1, "middle": 0}
 
 
