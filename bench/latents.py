@@ -11,7 +11,7 @@ from bench.workers import Calls, _rested, as_textbook, calibrated, noise
 from evidence import inverting, machine
 from evidence.models.medxgan import Learner
 from evidence.networks.latent import Discriminator, Generator, draw
-from evidence.networks.lean import Dropout, folded
+from evidence.networks.lean import Doubling, Dropout, folded
 from evidence.networks.simple_cnn import SimpleCNN
 from evidence.resuming import Keeper
 
@@ -76,9 +76,7 @@ def plain(latents: Latents) -> Calls:
     device = as_textbook()
     generator, classifier = latents.generator().to(device), latents.classifier().to(device)
     judge = Discriminator(size=latents.size, channels=latents.channels, widths=latents.judge_widths).to(device)
-    for place, layer in enumerate(judge.layers):
-        if isinstance(layer, Dropout):
-            judge.layers[place] = nn.Dropout(layer.share)
+    generator, judge = as_torch_has_it(generator), as_torch_has_it(judge)
     adam = [torch.optim.Adam(each.parameters(), lr=2e-4, betas=(0.5, 0.999)) for each in (judge, generator)]
     real = latents.images(latents.batch).to(device)
     labels = torch.arange(latents.batch, device=device) % 2
@@ -117,6 +115,18 @@ def plain(latents: Latents) -> Calls:
     return {"step": partial(_rested, step)} | {
         str(count): partial(_an_iteration, partial(iterate, count), latents, count) for count in latents.at_once
     }
+
+
+def as_torch_has_it(network: nn.Module) -> nn.Module:
+    """The network with torch's own layers in place of ours that are faster."""
+    for place, layer in enumerate(network.layers):
+        if isinstance(layer, Dropout):
+            network.layers[place] = nn.Dropout(layer.share)
+        if isinstance(layer, Doubling):
+            plain = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, layer.kernel_size, stride=2, bias=False)
+            plain.load_state_dict(layer.state_dict())
+            network.layers[place] = plain.to(layer.weight.device)
+    return network
 
 
 def _an_iteration(call, latents: Latents, count: int) -> float:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from evidence.errors import BadInput
 from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network
-from evidence.networks.lean import Dropout
+from evidence.networks.lean import Doubling, Dropout
 from evidence.shapes import Images, Labels, Values
 
 Latents = Tensor  # float32 (batch, z1 + z2)
@@ -47,10 +47,10 @@ class Generator(Network):
         layers: list[nn.Module] = []
         inputs = base
         for width in widths:
-            layers += [UPCONVOLUTION[spatial_dims](inputs, width, 5, stride=2, bias=False)]
+            layers += [_doubling(spatial_dims, inputs, width, 5)]
             layers += [NORMALISATION[spatial_dims](width), nn.ReLU(inplace=True)]
             inputs = width
-        layers += [UPCONVOLUTION[spatial_dims](inputs, channels, 8, stride=2, bias=False), nn.Tanh()]
+        layers += [_doubling(spatial_dims, inputs, channels, 8), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(_drawn)
 
@@ -114,6 +114,13 @@ def draw(labels: Labels, sizes: tuple[int, int], random: torch.Generator | None 
     latents = torch.randn(len(labels), sum(sizes), generator=random, device=device).to(labels.device)
     latents[:, sizes[0] :] *= labels.unsqueeze(1).to(latents.dtype)
     return latents
+
+
+def _doubling(dims: int, inputs: int, outputs: int, kernel: int) -> nn.Module:
+    """A transposed convolution of stride 2 without bias or frame."""
+    if dims == 2:
+        return Doubling(inputs, outputs, kernel, bias=False)
+    return UPCONVOLUTION[dims](inputs, outputs, kernel, stride=2, bias=False)
 
 
 def _drawn(layer: nn.Module) -> None:

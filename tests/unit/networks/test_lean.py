@@ -9,7 +9,7 @@ from torch import nn
 
 from evidence.networks.blocks import convolution
 from evidence.networks.c3d import Classifier
-from evidence.networks.lean import Dropout, MaxPool, chance, folded, joined, transposed
+from evidence.networks.lean import Doubling, Dropout, MaxPool, chance, folded, joined, transposed
 from evidence.networks.unet import MapGenerator
 
 TORCH_POOL = {2: nn.functional.max_pool2d, 3: nn.functional.max_pool3d}
@@ -169,3 +169,37 @@ def test_dropout_is_a_function_of_the_seed():
         drawn.append(Dropout()(images))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize("place", LAYOUTS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (5, 4)])
+@pytest.mark.parametrize(("kernel", "bias"), [(5, False), (8, False), (4, True)])
+def test_doubling_is_the_transposed_convolution_of_torch(kernel, bias, size, place):
+    torch.manual_seed(0)
+    layer = Doubling(3, 4, kernel, bias=bias).double()
+    layer.weight.data = place(layer.weight.data)
+    images = place(numbers(2, 3, *size)).requires_grad_()
+    expected = nn.functional.conv_transpose2d(images, layer.weight, layer.bias, stride=2)
+    found = layer(images)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected)
+    weights = numbers(*expected.shape, seed=3)
+    asked = [images, *layer.parameters()]
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sin().sum(), asked),
+        torch.autograd.grad((expected * weights).sin().sum(), asked),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_doubling_takes_in_the_normalisation_after_it():
+    torch.manual_seed(0)
+    network = nn.Sequential(Doubling(3, 4, 5, bias=False), nn.BatchNorm2d(4), nn.ReLU()).double()
+    network(numbers(8, 3, 1, 1))
+    network.eval()
+    for size in ((1, 1), (3, 2)):
+        images = numbers(2, 3, *size, seed=5)
+        torch.testing.assert_close(folded(network)(images), network(images))
+    assert isinstance(folded(network)[0], Doubling)
+    assert isinstance(folded(network)[1], nn.Identity)
