@@ -55,7 +55,7 @@ PAPER = {
         judge_widths=(16, 32, 64, 128, 256, 512),
         batch=32,
         at_once=(1, 8, 64),
-        iterations=10,
+        iterations=4,
     ),
 }
 QUICK = {
@@ -76,7 +76,7 @@ QUICK = {
         iterations=2,
     ),
 }
-ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3, "latents": 5}
+ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3, "latents": 3}
 METHODS = {  # as Table 1 calls them
     "gradient": "Gradient",
     "guided_backprop": "Guided backpropagation",

@@ -97,7 +97,7 @@ class Learner(training.Learner):
         self.judge = Discriminator(size=tuple(size), channels=channels, widths=tuple(judge_widths), dropout=dropout)
         self.decisions = Decisions(classifier)
         self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999))
+            name: torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
             for name, network in (("judge", self.judge), ("generator", self.generator))
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
