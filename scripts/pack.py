@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     index = pd.concat([parts.load_index(path) for path in args.parts], ignore_index=True)
     found = len(index)
-    index = cohort.without_duplicates(index)
+    index = cohort.without_duplicates(cohort.of_two_classes(index))
     rows = index.index.to_numpy()  # of the samples that stay, counted over all parts
     index = index.reset_index(drop=True)
     if len(index) == 0:

@@ -60,16 +60,17 @@ def published(spec: Mapping[str, Any], cell: pages.Cell) -> dict[str, float]:
 
 
 def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
-    """The table that people read: a row for each of the paper's, and for each column published, ours and difference."""
+    """The table that people read: a row for each of the paper's, and for each column ours; published and difference
+    beside it in columns of which the paper has a number."""
     cell_spec = {**pages.CELL, **spec.get("cell", {})}
     decimals, over = cell_spec["decimals"], cell_spec["over"]
-    known, differing = table["published"].notna().any(), table["seeds"].nunique() > 1
+    known, differing = set(table.loc[table["published"].notna(), "column"]), table["seeds"].nunique() > 1
     both = over == "sample" and table["seeds"].max() > 1  # spreads, over images and over seeds
     columns = list(dict.fromkeys(table["column"]))
     head = [""]
     for column in columns:
         ours = column if len(columns) > 1 else "ours"
-        head += [f"{column} published", f"{column} ours", "difference"] if known else [ours]
+        head += [f"{column} published", f"{column} ours", "difference"] if column in known else [ours]
     lines = []
     for row, cells in table.groupby("row", sort=False):
         line = [row]
@@ -77,7 +78,8 @@ def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
             ours = number(cell.ours, cell.ours_spread, decimals, cell.seeds_spread if both else np.nan)
             difference = cell.ours - cell.published
             said = f"{difference:+.{decimals}f}" if np.isfinite(difference) else ""
-            line += [number(cell.published, cell.published_spread, decimals), ours, said] if known else [ours]
+            beside = [number(cell.published, cell.published_spread, decimals), ours, said]
+            line += beside if cell.Index in known else [ours]
         lines.append(line + ([span(cells["seeds"])] if differing else []))
     spread = spread_over(table["repeats"]) if over == "sample" else "seeds"
     spread += ", in brackets over the means of seeds" if both else ""

@@ -1,4 +1,4 @@
-"""Images turned, moved, scaled and mirrored at random, each by itself, on the device they are on.
+"""Images turned, moved, scaled, mirrored and brightened at random, each by itself, on the device they are on.
 
 Draws come from torch's own stream, which a training sets for each step.
 """
@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, pad
 
 from evidence.shapes import Images
 
@@ -72,6 +72,24 @@ def mirrored(images: Images, *, horizontal: bool, vertical: bool) -> Images:
             flips = torch.rand(len(images), *(1,) * (images.dim() - 1), device=images.device) < 0.5
             images = torch.where(flips, images.flip(axis), images)
     return images
+
+
+def shifted(images: Images, share: float, fill: float = 0.0) -> Images:
+    """Each image moved along each axis by whole pixels, up to a share of the side; what comes in from outside is
+    ``fill``. Gradients find their way back."""
+    most = [int(share * side) for side in images.shape[2:]]
+    moved = pad(images, [side for side in reversed(most) for _ in range(2)], value=fill)
+    for axis, (side, extent) in enumerate(zip(most, images.shape[2:], strict=True), start=2):
+        places = torch.randint(2 * side + 1, (len(images), 1), device=images.device)
+        places = places + torch.arange(extent, device=images.device)
+        along = [len(images), *(extent if other == axis else 1 for other in range(1, images.dim()))]
+        moved = moved.gather(axis, places.view(along).expand(*moved.shape[:axis], extent, *moved.shape[axis + 1 :]))
+    return moved
+
+
+def brightened(images: Images, most: float) -> Images:
+    """A number added to each image, from -most to most."""
+    return images + (torch.rand(len(images), *(1,) * (images.dim() - 1), device=images.device) * 2 - 1) * most
 
 
 def stretched(images: Images, low: float = 0.0, high: float = 1.0) -> Images:

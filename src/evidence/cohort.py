@@ -23,6 +23,19 @@ def settings(
     """
 
 
+def of_two_classes(index: pd.DataFrame) -> pd.DataFrame:
+    """The index, whose labels are 0, the baseline class, and 1, the class of interest; all else is refused."""
+    others = index[~index["label"].isin((0, 1))]
+    if len(others):
+        first = others.iloc[0]
+        named = first.get("name") or first.get("unit") or f"sample {others.index[0]}"
+        raise BadInput(
+            f"{named} has the label {first['label']}, and {len(others)} of {len(index)} images have one that is neither "
+            "0, the baseline class, nor 1: there are two classes, so leave the others out, or merge them"
+        )
+    return index
+
+
 def without_duplicates(index: pd.DataFrame) -> pd.DataFrame:
     """Keep the first sample of each content, or the first that has a truth; ``copies`` counts how often it came.
 

@@ -7,6 +7,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 plt.rcParams.update(
     {
@@ -59,3 +60,10 @@ def grid(rows: int, columns: int, cell: float = 1.1, beneath: float = 0.0):
     """A figure with a grid of square cells, its axes always a two-dimensional array; ``beneath`` is room for a line of
     words under each cell."""
     return plt.subplots(rows, columns, figsize=(cell * columns, (cell + beneath) * rows + 0.25), squeeze=False)
+
+
+def words(sentence: str) -> Figure:
+    """A figure of a sentence, where what was found has nothing to show; so its page is made all the same."""
+    figure = plt.figure(figsize=(5.5, 0.5))
+    figure.text(0.5, 0.5, sentence, ha="center", va="center", color=INK)
+    return figure

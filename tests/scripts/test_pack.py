@@ -114,6 +114,13 @@ def test_one_image_under_two_labels_is_refused_by_both_names(pack, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_of_more_than_two_classes_are_refused_before_anything_is_packed(pack, tmp_path):
+    status, text, _ = pack(lambda index: index.assign(label=np.arange(40) % 3))
+    assert status == 1
+    assert "0-2 has the label 2, and 26 of 80 images have one" in text
+    assert not (tmp_path / "out").exists()
+
+
 def test_parts_of_different_shapes_are_refused(pack, script, tmp_path):
     pack()
     odd = Part(np.zeros((2, 3, 8, 12), np.float32), None, pd.DataFrame({"unit": ["a", "b"], "label": [0, 1]}))

@@ -243,10 +243,11 @@ def test_cells_of_one_file_have_the_scores_of_their_own_map(script, tmp_path):
 def settings(script, tmp_path):
     """A table of one metric's settings; the scores are those of four images, or of several repeats."""
 
-    def run(scores):
+    def run(scores, **spec):
         columns = {"at": {at: at for at in next(iter(scores.values()))}}
         rows = {"method": {name: name for name in scores}}
-        paper = {**PAPER, "tables": {"t": {"rows": rows, "columns": columns, "fixed": {"dataset": "d", "metric": "m"}}}}
+        table = {"rows": rows, "columns": columns, "fixed": {"dataset": "d", "metric": "m"}, **spec}
+        paper = {**PAPER, "tables": {"t": table}}
         path = tmp_path / f"{len(list(tmp_path.glob('*.yaml')))}.yaml"  # a paper is read once a process
         io.save_text(path, yaml.safe_dump(paper, allow_unicode=True))
         files = []
@@ -292,3 +293,11 @@ def test_a_spread_over_repeats_is_not_called_one_over_images(settings):
     text = settings({"generated": {"accuracy": repeats, "auc": repeats}, "real": {"accuracy": images, "auc": single}})
     assert "± is over images, or repeats where a score is of all images; real images." in text
     assert "± is over images; real" in settings({"real": {"accuracy": images, "auc": single}})
+
+
+def test_published_stands_beside_ours_in_columns_of_which_the_paper_has_a_number(settings):
+    scores = {"one": {"area": (range(2), [0.1, 0.1]), "drop": (range(2), [0.2, 0.4])}}
+    text = settings(scores, published={"one": {"drop": "0.97 ± 0.03"}})
+    assert "|  | area | drop published | drop ours | difference |" in text
+    assert "| one | 0.10 ± 0.00 | 0.97 ± 0.03 | 0.30 ± 0.10 | -0.67 |" in text
+    assert "|  | area | drop |" in settings(scores)

@@ -1,10 +1,12 @@
 """Moved images against those moved by hand."""
 
+import itertools
+
 import pytest
 import torch
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, pad
 
-from evidence.augmentation import Augmentation, mirrored, stretched
+from evidence.augmentation import Augmentation, brightened, mirrored, shifted, stretched
 
 
 def blocks(*shape):
@@ -53,6 +55,37 @@ def test_plain_mirrors_leave_every_number_as_it_is(shape, horizontal, vertical):
     asked = {(), *[(-1,)] * horizontal, *[(-2,)] * vertical, *[(-1, -2)] * (horizontal and vertical)}
     assert set(counts) == asked
     assert all(abs(count - 200 / len(asked)) < 35 for count in counts.values())  # more than four deviations
+
+
+@pytest.mark.parametrize("shape", [(300, 2, 8, 12), (300, 1, 4, 4, 8)])
+def test_shifts_are_by_whole_pixels_and_image_by_image(shape):
+    """Each is a window of its framed image; all windows occur; and gradients go back to the pixels that are in it."""
+    images = blocks(*shape).requires_grad_()
+    found = shifted(images, 0.25, -1.0)
+    assert found.shape == images.shape
+    gradients = torch.autograd.grad((found * 3).sum(), images)[0]
+    most = [side // 4 for side in shape[2:]]
+    framed = pad(images.detach(), [side for side in reversed(most) for _ in range(2)], value=-1.0)
+    starts = list(itertools.product(*[range(2 * side + 1) for side in most]))
+    occurred = set()
+    for image, frame, gradient in zip(found.detach(), framed, gradients, strict=True):
+        windows = {start: [slice(first, first + side) for first, side in zip(start, shape[2:])] for start in starts}
+        (start,) = [start for start, window in windows.items() if torch.equal(frame[:, *window], image)]
+        inside = torch.zeros_like(frame)
+        inside[:, *windows[start]] = 3
+        middle = [slice(side, side + extent) for side, extent in zip(most, shape[2:])]
+        torch.testing.assert_close(gradient, inside[:, *middle])
+        occurred.add(start)
+    assert len(occurred) == len(starts)
+
+
+def test_brightness_is_one_number_an_image():
+    images = blocks(500, 2, 3, 4)
+    added = brightened(images, 0.3) - images
+    torch.testing.assert_close(added, added[:, :1, :1, :1].expand_as(added))
+    numbers = added[:, 0, 0, 0]
+    assert numbers.abs().max() <= 0.3
+    assert numbers.std() == pytest.approx(0.3 / 3**0.5, rel=0.1)
 
 
 def test_a_turn_keeps_angles_on_images_that_are_no_squares():

@@ -113,6 +113,15 @@ def test_an_image_with_two_labels_is_refused_by_both_names():
         cohort.without_duplicates(index)
 
 
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_third_class_is_refused_by_the_name_of_an_image_and_with_how_many_there_are(label):
+    index = pd.DataFrame({"label": [0, 1, 0, 1], "unit": list("uvwx")})
+    assert cohort.of_two_classes(index) is index
+    index.loc[2:, "label"] = label
+    with pytest.raises(BadInput, match=f"w has the label {label}, and 2 of 4 images have one that is neither 0, .*, nor 1"):
+        cohort.of_two_classes(index)
+
+
 # --- who is explained -------------------------------------------------------------------------------------------------
 
 

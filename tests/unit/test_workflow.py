@@ -517,7 +517,7 @@ def test_the_paper_scale_restates_every_setting_of_the_quick_scale(config, root)
     """A quick value that the overlay forgot would shrink the papers' experiments in silence."""
     paper = yaml.safe_load((root / "scales" / "paper.yaml").read_text())
     sections = ("datasets", "models", "methods", "metrics")
-    structure = {"kind", "needs"}
+    structure = {"kind", "needs", "latents"}
     forgotten = [
         path
         for path in leaves({section: config[section] for section in sections})
@@ -534,7 +534,7 @@ def test_the_smoke_scale_shortens_every_training(config, root):
     assert [entry for entry in trainings if entry.get("steps", 0) > 120] == []
 
 
-@pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours"])
+@pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours", "medxgan"])
 def test_every_scale_is_a_plan(config, root, scale):
     overlay = yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text())
     plan = Plan(merged(config, overlay), root)

@@ -48,22 +48,30 @@ def test_the_quick_scale_is_planned_in_no_time(fresh):
         ratios.append(planning / importing)
     planned = jobs(run)
     assert min(ratios) < 4, ratios
-    assert planned["train"] == 3 + 2 * 6, "three networks of VA-GAN's paper; six on brains and on X-rays"
-    assert planned["page"] == 2
+    assert planned["train"] == 3 + 2 * 6 + 2 * 2, (
+        "three networks of VA-GAN's paper; six on brains and on X-rays; a classifier and medXGAN on either"
+    )
+    assert planned["page"] == 3
     assert not (fresh / "results").exists()
 
 
 def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 2 + 3 * 3 + 3 + 2 + 2 * 6, (
+    assert planned["train"] == 2 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2, (
         "two classifiers; three seeds of VA-GAN as A, as D with its λ of 10, and as ours; "
         "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter; "
-        "six networks on brains and on X-rays"
+        "six networks on brains and on X-rays; three seeds of medXGAN and its classifier on brains, one on X-rays"
     )
-    assert planned["claims"] == 2
-    assert planned["fetch"] == 2, "brains and X-rays are real"
+    assert planned["claims"] == 3
+    assert planned["fetch"] == 2 + 2, "brains and X-rays are real, those of both papers"
     for words in (
+        "--base 768 --class_loss probabilities --class_weight 2.0",
+        "--class_loss probabilities --class_weight 1.0",
+        "--steps 65000 --validate_every 1000 --widths '[384, 256, 192]' --z1 1000 --z2 100",
+        "--steps 95000 --validate_every 1000 --widths '[384, 256, 192, 64]' --z1 100 --z2 10",
+        "inversion --lr 0.01 --steps 10000",
+        "restarts --lr 0.01 --steps 10000",
         "resnet --augment 1.0 --batch 32",
         "--layers '[3, 4, 6, 3]'",
         "--size 224",
@@ -196,7 +204,7 @@ def test_a_failed_job_says_why_at_the_end_of_the_run(root, tmp_path):
     folder = copy_of(root, tmp_path / "evidence")
     config = (folder / "config.yaml").read_text()
     config = config.replace("size: 56", "size: 57").replace(
-        "papers: [baumgartner2018, charachon2021]", "papers: [baumgartner2018]"
+        "papers: [baumgartner2018, charachon2021, dravid2022]", "papers: [baumgartner2018]"
     )
     (folder / "config.yaml").write_text(config)
     for words in (("--quiet", "rules"), ()):

@@ -32,8 +32,8 @@ def draw(
 ) -> Figure:
     """Left, one row an image: as it is, and for each method without the pixels that its map points at, which have the
     image's mean instead; beneath, the classifier's probability of class 1. Shown are images that all methods have a
-    score of. Right, the mean of that probability over all images that a method has a score of, and over seeds, before
-    and after; bars are 95 % of its normal error over images.
+    score of; where there are none, the figure says so. Right, the mean of that probability over all images that a
+    method has a score of, and over seeds, before and after; bars are 95 % of its normal error over images.
 
     The scores are those of the metric ``confidence_drop``.
 
@@ -54,7 +54,7 @@ def draw(
     usable = np.flatnonzero(np.all([table["drop"].notna() for table in first.values()], axis=0))
     rows = usable[some(shown.iloc[usable], by, groups, count)].tolist()
     if not rows:
-        raise BadInput("there is no image to show: none has a score of every method")
+        return style.words("No image is shown: none has a score of every method.")
     figure, axes, beside = laid_out(len(rows), len(maps))
     for line, row in zip(axes, rows, strict=True):
         image = np.asarray(images[explained[row]])

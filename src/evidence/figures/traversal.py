@@ -31,7 +31,7 @@ def draw(
 ) -> Figure:
     """One row an explained image: the image, the frames in their order, and the sum over frames of what differs from
     the first, |frame - first|. Under each frame stands the classifier's probability of class 1 where scores are given;
-    images that have none, as those that could not be inverted, are then not shown.
+    images that have none, as those that could not be inverted, are then not shown; the figure says so if no image is.
 
     Args:
         at: the setting of the scores that is the probability, for each frame in order.
@@ -49,7 +49,7 @@ def draw(
     usable = np.arange(len(shown)) if found is None else np.flatnonzero(np.isfinite(found).all(1))
     rows = usable[some(shown.iloc[usable], by, groups, count)].tolist()
     if not rows:
-        raise BadInput("there is no image to show: none is explained, or none has a probability for each frame")
+        return style.words("No image is shown: none has a probability for each frame.")
     headings = [*([observed] if observed else []), *maps, change]
     cell = min(1.1, WIDTH / len(headings))
     figure, axes = style.grid(len(rows), len(headings), cell, beneath=0.0 if found is None else 0.12)

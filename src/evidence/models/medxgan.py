@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from evidence import machine, training
+from evidence.augmentation import brightened, shifted
 from evidence.deciding import Decisions
 from evidence.errors import BadInput
 from evidence.networks.blocks import Network
@@ -41,6 +42,10 @@ class Learner(training.Learner):
         lr: learning rate of both Adam optimisers.
         batch: images in a batch, half of either class, which makes up for classes of different number. Released: a copy
             of the data in which both are of one number.
+        shift: share of a side by which the discriminator sees each image moved, real or generated, at most; whole
+            pixels, and ``low`` comes in. Released: none. Without, it soon knows a few hundred images by heart, and the
+            generator draws one and the same (Zhao et al., 2020, Differentiable augmentation).
+        brightness: most that is added to, or taken from, each image that it sees. Released: none.
         average: decay a step of the generator's moving average.
         low: intensity of an image's darkest pixel.
         high: intensity of its brightest.
@@ -66,6 +71,8 @@ class Learner(training.Learner):
         class_loss: Literal["probabilities", "logits"] = "probabilities",
         lr: float = 2e-4,
         batch: int = 32,
+        shift: float = 0.0,
+        brightness: float = 0.0,
         average: float = 0.999,
         low: float = -1.0,
         high: float = 1.0,
@@ -101,6 +108,7 @@ class Learner(training.Learner):
             for name, network in (("judge", self.judge), ("generator", self.generator))
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
+        self.shift, self.brightness, self.low = shift, brightness, low
         self.batch, self.steps = batch // 2, steps
         self.validate_every, self.validate_count = validate_every, validate_count
 
@@ -126,16 +134,25 @@ class Learner(training.Learner):
         with machine.autocast():
             with torch.no_grad():  # the generator learns nothing here
                 generated = self.generator(draw(labels, self.generator.sizes))
-            verdicts = {"judge_real": self.judge(real), "judge_generated": self.judge(generated)}
+            verdicts = {
+                "judge_real": self.judge(self.seen(real)),
+                "judge_generated": self.judge(self.seen(generated)),
+            }
         return {name: likely(verdict, name == "judge_real") for name, verdict in verdicts.items()}
 
     def generator_terms(self, labels: Labels) -> Losses:
         """Generated images are to be called real, and to be of the class that was asked for."""
         with machine.autocast():
             generated = self.generator(draw(labels, self.generator.sizes))
-            verdict = self.judge(generated)
+            verdict = self.judge(self.seen(generated))
         agreement = class_term(self.decisions.log_odds(generated).float(), labels, self.class_loss)
         return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
+
+    def seen(self, images: Images) -> Images:
+        """What the discriminator sees of images."""
+        if self.shift:
+            images = machine.laid_out(shifted(images, self.shift, self.low))
+        return brightened(images, self.brightness) if self.brightness else images
 
     @torch.no_grad()
     @machine.exactly()

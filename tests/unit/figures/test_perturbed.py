@@ -128,6 +128,11 @@ def test_what_has_no_score_is_refused(index):
     other = [scores["Ours"][0].replace({"at": {"drop": "drops"}})]
     with pytest.raises(BadInput, match="no setting 'drop'; give those of the metric confidence_drop"):
         draw(images, index, maps, {**scores, "Ours": other})
-    nothing = [scores["Ours"][0].assign(value=np.nan)]
-    with pytest.raises(BadInput, match="none has a score of every method"):
-        draw(images, index, maps, {**scores, "Ours": nothing})
+
+
+def test_where_no_image_has_a_score_the_figure_says_so(index):
+    images, maps = made()
+    scores = scores_of(images, index, maps)
+    scores["Ours"] = [scores["Ours"][0].assign(value=np.nan)]
+    figure = draw(images, index, maps, scores)
+    assert [text.get_text() for text in figure.texts] == ["No image is shown: none has a score of every method."]

@@ -1,4 +1,4 @@
-"""Scores of what methods measured of themselves: inversions, restarts and traversals."""
+"""Scores of what methods measured of themselves: inversions, restarts, realisations and traversals."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import kendalltau, rankdata
 
 from evidence.errors import BadInput
-from evidence.metrics import convergence, monotony, reconstruction
+from evidence.metrics import convergence, monotony, realised, reconstruction
 
 
 def drawn(names, valid, **columns):
@@ -31,6 +31,15 @@ def test_images_that_were_not_inverted_have_an_error():
     for name, values in found.items():
         np.testing.assert_array_equal(values, table[name])
     assert next(iter(found)) == "mse", "BETTER is of the first"
+
+
+def test_realisations_are_right_where_the_negative_is_one_and_the_others_are_not():
+    rows = [[0.1, 0.9, 0.8, 0.5], [0.1, 0.9, 0.2, 0.3], [0.7, 0.2, 0.1, 0.0]]
+    table = pd.DataFrame(rows, columns=["p_negative", "p_first", "p_second", "p_third"])
+    found = realised.score(table)
+    assert list(found) == ["right", "negative", "first", "second", "third"]
+    assert found["right"].tolist() == [1.0, 0.5, 0.0]
+    assert found["second"].tolist() == [0.8, 0.2, 0.1]
 
 
 # --- traversals -------------------------------------------------------------------------------------------------------

@@ -69,6 +69,25 @@ def test_the_terms_are_those_of_the_paper_written_slowly():
     assert torch.allclose(found["class"], expected, atol=1e-6)
 
 
+def test_the_discriminator_sees_images_moved_and_brightened_if_it_is_asked_to():
+    """Real and generated ones alike, each by itself; the classifier sees them as they are."""
+    learner, seen = tiny(shift=0.25, brightness=0.5), []
+    learner.judge.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    real = torch.full((4, 1, 32, 32), 0.25)
+    learner.judge_terms(real)
+    terms = learner.generator_terms(torch.tensor([0, 0, 1, 1]))
+    assert [len(given) for given in seen] == [4, 4, 4]
+    for image in seen[0]:
+        dark, bright = image.unique()
+        assert torch.isclose(bright - dark, torch.tensor(1.25)), "the frame is as dark as an image can be"
+    assert len({given.max().item() for given in seen[0]}) == 4
+    assert all(abs(given.max().item() - 0.25) <= 0.5 for given in seen[0])
+    terms["class"].backward()
+    assert learner.generator.first.weight.grad.abs().sum() > 0
+    plain = tiny()
+    assert plain.seen(real) is real
+
+
 def test_each_update_leaves_the_other_network_and_the_classifier_alone():
     learner = tiny()
     generator = {k: v.clone() for k, v in learner.generator.named_parameters()}
