@@ -7,11 +7,13 @@ know, and may, adds --pictures.
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from evidence import cli, io, pages
+from evidence import cli, io, pages, signatures
 from evidence.errors import BadInput
 
 
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     tables = [pd.read_csv(path) for path in sorted(folder.glob("*.csv")) if path != claims]
     if any("real" in set(table["source"]) for table in tables) and not args.pictures:
         for figure, entry in pages.load(f"papers/{folder.name}.yaml")["figures"].items():
-            if entry["kind"] == "gallery":
+            if shows_images(entry):
                 text = re.sub(rf"!\[[^]]*\]\({figure}\.png\)", "(A picture of real images, not kept here.)", text)
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
         copy = f"{name}-{Path(picture).name}"
@@ -87,6 +89,12 @@ def curves(folder: Path, scale: Path) -> pd.DataFrame:
     return whole.apply(
         lambda column: column if column.name in head else column.map("{:.4g}".format, na_action="ignore")
     )
+
+
+def shows_images(figure: Mapping[str, Any]) -> bool:
+    """Whether a figure shows images of the dataset: its kind does, unless it is asked to leave them out."""
+    asks = signatures.signature("figures", figure["kind"]).positional
+    return "images" in asks and figure.get("options", {}).get("observed") != ""
 
 
 def times(scale: Path) -> str:

@@ -195,6 +195,21 @@ def test_pictures_of_real_images_are_kept_only_where_somebody_says_so(script, tm
     assert ("not kept here" in (tmp_path / "out" / "cohort-real.md").read_text()) != bool(words)
 
 
+def test_pictures_of_generated_images_are_kept(script, tmp_path):
+    folder = tmp_path / "results" / "real" / "papers" / "dravid2022"
+    pictures = ("figure3_mri", "figure5", "figure8", "curves")
+    io.save_text(folder / "page.md", "".join(f"- **Training**\n\n![{name}]({name}.png)\n" for name in pictures))
+    for picture in pictures:
+        (folder / f"{picture}.png").write_bytes(b"\x89PNG")
+    io.save_table(folder / "t.csv", pd.DataFrame({"source": ["real"]}))
+    status, text = script("record", folder, "--out", tmp_path / "out")
+    assert status == 0, text
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "dravid2022-real-figure3_mri.png",
+        "dravid2022-real-curves.png",
+    }
+
+
 @pytest.mark.parametrize(("scale", "name"), [("paper", "baumgartner2018"), ("quick", "baumgartner2018-quick")])
 def test_the_numbers_behind_the_curves_are_kept(script, tmp_path, scale, name):
     """Validations alone, of the models that a figure shows; the papers' own size needs no name."""

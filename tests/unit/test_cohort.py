@@ -118,7 +118,8 @@ def test_a_third_class_is_refused_by_the_name_of_an_image_and_with_how_many_ther
     index = pd.DataFrame({"label": [0, 1, 0, 1], "unit": list("uvwx")})
     assert cohort.of_two_classes(index) is index
     index.loc[2:, "label"] = label
-    with pytest.raises(BadInput, match=f"w has the label {label}, and 2 of 4 images have one that is neither 0, .*, nor 1"):
+    says = f"w has the label {label}, and 2 of 4 images have one that is neither 0, .*, nor 1"
+    with pytest.raises(BadInput, match=says):
         cohort.of_two_classes(index)
 
 
