@@ -30,8 +30,8 @@ def of_two_classes(index: pd.DataFrame) -> pd.DataFrame:
         first = others.iloc[0]
         named = first.get("name") or first.get("unit") or f"sample {others.index[0]}"
         raise BadInput(
-            f"{named} has the label {first['label']}, and {len(others)} of {len(index)} images have one that is neither "
-            "0, the baseline class, nor 1: there are two classes, so leave the others out, or merge them"
+            f"{named} has the label {first['label']}, and {len(others)} of {len(index)} images have one that is "
+            "neither 0, the baseline class, nor 1: there are two classes, so leave the others out, or merge them"
         )
     return index
 

@@ -69,11 +69,14 @@ def test_shifts_are_by_whole_pixels_and_image_by_image(shape):
     starts = list(itertools.product(*[range(2 * side + 1) for side in most]))
     occurred = set()
     for image, frame, gradient in zip(found.detach(), framed, gradients, strict=True):
-        windows = {start: [slice(first, first + side) for first, side in zip(start, shape[2:])] for start in starts}
+        windows = {
+            start: [slice(first, first + side) for first, side in zip(start, shape[2:], strict=True)]
+            for start in starts
+        }
         (start,) = [start for start, window in windows.items() if torch.equal(frame[:, *window], image)]
         inside = torch.zeros_like(frame)
         inside[:, *windows[start]] = 3
-        middle = [slice(side, side + extent) for side, extent in zip(most, shape[2:])]
+        middle = [slice(side, side + extent) for side, extent in zip(most, shape[2:], strict=True)]
         torch.testing.assert_close(gradient, inside[:, *middle])
         occurred.add(start)
     assert len(occurred) == len(starts)

@@ -16,7 +16,8 @@ COLUMNS = tuple(f"p_{name}" for name in NAMES)
 
 def score(samples: pd.DataFrame) -> Mapping[str, Values]:
     """Of each z1: ``right``, the share of its four images that are decided as was asked for, class 0 for the negative
-    and class 1 for the others; and the probability of class 1 of each, ``negative``, ``first``, ``second``, ``third``."""
+    and class 1 for the others; and of each the probability of class 1: ``negative``, ``first``, ``second``, ``third``.
+    """
     p = samples[list(COLUMNS)].to_numpy(np.float64)
     asked = np.array([name != "negative" for name in NAMES])
     return {"right": ((p >= 0.5) == asked).mean(1), **dict(zip(NAMES, p.T, strict=True))}
