@@ -11,10 +11,12 @@ probability of class 1 by the pixels. Maps, channels summed:
                  only this one sums to what the probability gains; ``lig`` takes the pieces for equal.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from evidence.attribution.counterfactual import probability_of
+from evidence.attribution.counterfactual import Slope, probability_of
 from evidence.errors import BadInput
 from evidence.networks.latent import Latents
 from evidence.shapes import Images, ManyMaps
@@ -23,7 +25,13 @@ MAPS = ("difference", "accumulated", "lig", "path")
 
 
 def attribute(
-    images: Images, generator: nn.Module, classifier: nn.Module, latents: Latents, *, steps: int = 51
+    images: Images,
+    generator: nn.Module,
+    classifier: nn.Module,
+    latents: Latents,
+    *,
+    steps: int = 51,
+    output: Literal["class 1", "decided"] = "class 1",
 ) -> tuple[ManyMaps, dict[str, Tensor]]:
     """The four maps of each image, signed but for ``accumulated``.
 
@@ -32,10 +40,12 @@ def attribute(
 
     Args:
         steps: images on the way, both ends included. Released: 11, and 101 in the demonstration.
+        output: whose probability's gradient g is: that of class 1 or, as released, of the class that is decided for at
+            each place, whose g is that of class 1 turned round before the way crosses a half.
     """
     if steps < 2:
         raise BadInput(f"a way has two ends, so steps starts at 2, not {steps}")
-    slope = probability_of(classifier)
+    slope = probability_of(classifier) if output == "class 1" else decided_of(probability_of(classifier))
     origin = generator.negative(latents)
     with torch.no_grad():
         first = last = generator(origin)
@@ -55,3 +65,13 @@ def attribute(
     for name, found in (("completeness", maps[2]), ("path_completeness", maps[3])):
         columns[name] = found.double().flatten(1).sum(1) - gain
     return torch.cat([each.sum(1, keepdim=True) for each in maps], 1), columns
+
+
+def decided_of(slope: Slope) -> Slope:
+    """The probability of class 1, and the gradient of that of the class which is decided for."""
+
+    def of(images: Images) -> tuple[Tensor, Images]:
+        value, gradient = slope(images)
+        return value, torch.where((value >= 0.5).view(-1, *(1,) * (images.dim() - 1)), gradient, -gradient)
+
+    return of

@@ -47,6 +47,26 @@ def test_it_is_the_features_weighted_by_their_mean_gradient(kind, classifier_of,
     torch.testing.assert_close(attribute(images, network), enlarged(cells, images), rtol=1e-4, atol=1e-6)
 
 
+def test_as_released_by_medxgan_weights_are_added(kind, classifier_of, images_of):
+    """From the softmax of the decided class; of a certain classifier nothing is left but the mean activation."""
+    network, images = classifier_of(kind).eval(), images_of(kind)
+    features = images
+    for layer in network.trunk:
+        features = layer(features)
+        if layer is network.last_stage:
+            kept = features = features.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(network.head(features).softmax(1).max(1).values.sum(), kept)
+    weights = slope.flatten(2).mean(2).view(*slope.shape[:2], *(1,) * (images.dim() - 2))
+    cells = torch.stack([(weights + kept)[:, k] for k in range(kept.shape[1])]).mean(0)[:, None].clamp(min=0).detach()
+    found = attribute(images, network, weights="added")
+    torch.testing.assert_close(found, enlarged(cells, images), rtol=1e-4, atol=1e-6)
+    with torch.no_grad():
+        network.head[-1].weight.mul_(1e4)
+    mean = kept.mean(1, keepdim=True).clamp(min=0).detach()
+    found = attribute(images, network, weights="added")
+    torch.testing.assert_close(found, enlarged(mean, images), rtol=1e-3, atol=1e-4)
+
+
 def test_medxgans_small_classifier_against_loops_over_channels_and_places():
     """One dense layer is behind its last stage, whose weights are the gradients of the logits."""
     torch.manual_seed(2)

@@ -75,6 +75,26 @@ def test_on_a_bent_way_only_the_path_is_complete():
     assert fine["completeness"].abs().mean() > 5 * fine["path_completeness"].abs().mean()
 
 
+def test_the_gradient_of_the_decided_class_turns_round_where_the_way_crosses_a_half(latents):
+    """Written as a loop over the way, as released: eleven images, the gradient of the greater probability."""
+    generator, classifier = Straight(), Weighted()
+    maps, columns = latent.attribute(
+        torch.zeros(4, 1, 6, 8), generator, classifier, latents, steps=11, output="decided"
+    )
+    assert ((columns["negative"] >= 0.5) != (columns["positive"] >= 0.5)).any(), "a way that crosses"
+    first, last = (generator(ends).detach() for ends in (generator.negative(latents), latents))
+    total = torch.zeros_like(first)
+    for k in range(11):
+        scaled = torch.cat([latents[:, :3], latents[:, 3:] * k / 10], 1)
+        pixels = generator(scaled).detach().requires_grad_()
+        total += torch.autograd.grad(classifier(pixels).softmax(1).max(1).values.sum(), pixels)[0]
+    torch.testing.assert_close(maps[:, 2:3], (last - first) * total / 11, rtol=1e-4, atol=1e-6)
+    usual = latent.attribute(torch.zeros(4, 1, 6, 8), generator, classifier, latents, steps=11)
+    assert torch.equal(usual[0][:, :2], maps[:, :2])
+    assert torch.equal(usual[1]["positive"], columns["positive"])
+    assert not torch.allclose(usual[0][:, 2], maps[:, 2])
+
+
 def test_a_way_has_two_ends(latents):
     with pytest.raises(BadInput, match="starts at 2"):
         latent.attribute(torch.zeros(4, 1, 6, 8), Straight(), Weighted(), latents, steps=1)

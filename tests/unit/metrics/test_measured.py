@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import kendalltau, rankdata
 
 from evidence.errors import BadInput
-from evidence.metrics import convergence, monotony, realised, reconstruction
+from evidence.metrics import completeness, convergence, monotony, realised, reconstruction
 
 
 def drawn(names, valid, **columns):
@@ -31,6 +31,15 @@ def test_images_that_were_not_inverted_have_an_error():
     for name, values in found.items():
         np.testing.assert_array_equal(values, table[name])
     assert next(iter(found)) == "mse", "BETTER is of the first"
+
+
+def test_a_map_misses_the_gain_whichever_way():
+    names = ("completeness", "path_completeness", "negative", "positive")
+    table = pd.DataFrame([[-0.4, 0.01, 0.1, 0.9], [0.3, -0.02, 0.2, 0.1], [0.1, 0.1, 0.0, 1.0]], columns=list(names))
+    found = completeness.score(table.assign(valid=[1.0, 1.0, 0.0]))
+    np.testing.assert_allclose(found["lig"], [0.4, 0.3, np.nan])
+    np.testing.assert_allclose(found["path"], [0.01, 0.02, np.nan])
+    np.testing.assert_allclose(found["gain"], [0.8, -0.1, np.nan])
 
 
 def test_realisations_are_right_where_the_negative_is_one_and_the_others_are_not():
@@ -89,10 +98,21 @@ def test_float_noise_is_no_fall_unless_one_asks():
 
 def test_images_that_were_not_inverted_have_no_way():
     found = monotony.score(frames(RISING, RISING, valid=[0.0, 1.0]))
-    assert list(found) == ["monotone", "spearman", "rise", *monotony.FRAMES]
+    assert list(found) == ["monotone", "nearly", "spearman", "rise", *monotony.FRAMES]
     for values in found.values():
         assert np.isnan(values).tolist() == [True, False]
     assert found["monotone"][1] == 1
+
+
+def test_nearly_monotone_is_what_never_falls_far_however_many_steps_it_takes():
+    slowly = [0.1, 0.5, 0.9, 0.896, 0.892, 0.888, 0.95, 1.0, 1.0, 1.0, 1.0]
+    once = [0.1, 0.5, 0.9, 0.895, 0.95, 1.0, 1.0, 0.999, 1.0, 0.995, 1.0]
+    found = monotony.score(frames(RISING, slowly, once))
+    assert found["monotone"].tolist() == [1, 0, 0]
+    assert found["nearly"].tolist() == [1, 0, 1]
+    assert monotony.score(frames(slowly), slack=0.02)["nearly"].tolist() == [1]
+    with pytest.raises(BadInput, match="slack: 0.0 has to be"):
+        monotony.score(frames(RISING), slack=0.0)
 
 
 @pytest.mark.parametrize("tolerance", [-1e-6, 1.0])
