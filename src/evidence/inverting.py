@@ -4,6 +4,7 @@ Images do not see each other: the loss is a sum of theirs, the generator is in e
 its own, so what is found for one does not depend on the others, but for rounding.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +35,12 @@ class Recipe:
     steps: int
     patience: int
     least: float
+    prior: float = 0.0
+    decay: bool = False
+
+    def rate(self, i: int) -> float:
+        """The learning rate of iteration ``i``, from 0."""
+        return self.lr * (1 + math.cos(math.pi * i / self.steps)) / 2 if self.decay else self.lr
 
 
 @dataclass
@@ -95,8 +102,10 @@ def invert(
         with torch.enable_grad():
             mse, bce = errors(images[rows], target[rows], generator(latents), score)
             loss = recipe.mse * mse + recipe.bce * bce
+            if recipe.prior:
+                loss = loss + recipe.prior * latents.square().mean(1)
             (gradient,) = torch.autograd.grad(loss.sum(), latents)
-        now["latents"][rows] = latents.detach() + moved(gradient, now, rows, i + 1, recipe)
+        now["latents"][rows] = latents.detach() + moved(gradient, now, rows, i, recipe)
         better = loss.detach() < now["best"][rows] - recipe.least
         now["best"][rows] = torch.where(better, loss.detach(), now["best"][rows])
         now["improved"][rows] = torch.where(better, i, now["improved"][rows])
@@ -119,14 +128,15 @@ def errors(images: Images, target: Values, drawn: Images, score: LogOdds) -> tup
 
 
 def moved(gradient: Tensor, now: dict[str, Tensor], rows: Tensor, i: int, recipe: Recipe) -> Tensor:
-    """The i-th step of the rows that go on: plain descent, or Adam's, whose moments are kept."""
+    """The step of iteration ``i`` for the rows that go on: plain descent, or Adam's, whose moments are kept."""
+    rate, count = recipe.rate(i), i + 1
     if recipe.optimiser == "sgd":
-        return -recipe.lr * gradient
+        return -rate * gradient
     first, second = BETAS
     mean = now["mean"][rows].lerp(gradient, 1 - first)
     square = now["square"][rows].lerp(gradient.square(), 1 - second)
     now["mean"][rows], now["square"][rows] = mean, square
-    return -recipe.lr * (mean / (1 - first**i)) / ((square / (1 - second**i)).sqrt() + EPSILON)
+    return -rate * (mean / (1 - first**count)) / ((square / (1 - second**count)).sqrt() + EPSILON)
 
 
 def grey(images: Images) -> Maps:

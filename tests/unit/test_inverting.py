@@ -38,19 +38,26 @@ def slowly(image, generator, stream, recipe):
     else:
         optimiser = torch.optim.Adam([latents], lr=recipe.lr, betas=(0.5, 0.999))
     target = Bright()(image).softmax(1)[:, 1]
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     for _ in range(recipe.steps):
         drawn = generator(latents)
         p = Bright()(drawn).softmax(1)[:, 1]
         optimiser.zero_grad()
-        (recipe.mse * mse_loss(drawn, image) + recipe.bce * binary_cross_entropy(p, target)).backward()
+        prior = recipe.prior * (latents**2).sum() / 5
+        (recipe.mse * mse_loss(drawn, image) + recipe.bce * binary_cross_entropy(p, target) + prior).backward()
         optimiser.step()
+        if recipe.decay:
+            schedule.step()
     return latents.detach()
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
 @pytest.mark.parametrize("initial", ["normal", "zeros"])
-def test_many_at_once_are_what_each_alone_is_with_the_optimisers_of_torch(generator, images, optimiser, initial):
-    recipe = Recipe(optimiser, initial, 0.05, 4.0, 1.0, 60, 0, 1e-4)
+@pytest.mark.parametrize(("prior", "decay"), [(0.0, False), (0.3, True)])
+def test_many_at_once_are_what_each_alone_is_with_the_optimisers_of_torch(
+    generator, images, optimiser, initial, prior, decay
+):
+    recipe = Recipe(optimiser, initial, 0.05, 4.0, 1.0, 60, 0, 1e-4, prior, decay)
     found = invert(images, generator, Bright(), [7, 8, 9], recipe, Keeper())
     for image, stream, latents in zip(images, (7, 8, 9), found.latents, strict=True):
         assert torch.allclose(latents, slowly(image[None], generator, stream, recipe)[0], atol=2e-4)

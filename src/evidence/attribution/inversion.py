@@ -26,6 +26,8 @@ def attribute(
     lr: float = 0.01,
     mse: float = 4.0,
     bce: float = 1.0,
+    prior: float = 0.0,
+    decay: bool = False,
     steps: int = 10_000,
     patience: int = 0,
     least: float = 1e-4,
@@ -43,13 +45,17 @@ def attribute(
         mse: weight of the mean square difference to the image, of intensities in [-1, 1]. Paper: 1; released: 4 for
             X-rays, for MRI nothing but this term.
         bce: weight of the cross-entropy of the reconstruction's probability of class 1 with the image's.
+        prior: weight of the mean square of all latents, ours: how unlikely they are under N(0, I). Without it z1 leaves
+            what training drew, and may show by itself what is of class 1: the negative is none then.
+        decay: the learning rate falls to nothing along half a cosine, ours; else it stays the same, and restarts end in
+            their jitter around an image.
         steps: iterations at most.
         patience: iterations after which an image ends whose loss has not fallen; a multiple of 50, or 0 for never.
         least: what counts as falling.
         tolerance: the mean square difference up to which a reconstruction is one; 0 for any. Whatever it is, the
             classifier has to decide for the same class.
     """
-    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least)
+    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay)
     found = inverting.invert(images, generator, classifier, streams, recipe, keeper)
     drawn = generator(found.latents)
     probability = LogOdds(classifier, 1).probability

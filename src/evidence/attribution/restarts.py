@@ -31,6 +31,8 @@ def attribute(
     lr: float = 0.01,
     mse: float = 4.0,
     bce: float = 1.0,
+    prior: float = 0.0,
+    decay: bool = False,
     steps: int = 10_000,
     patience: int = 0,
     least: float = 1e-4,
@@ -50,13 +52,15 @@ def attribute(
         lr: learning rate.
         mse: weight of the mean square difference.
         bce: weight of the cross-entropy of the classifier's probabilities.
+        prior: see ``inversion``.
+        decay: see ``inversion``.
         steps: iterations at most. Paper: 10,000.
         patience: iterations after which an image ends whose loss has not fallen; 0 for never.
         least: what counts as falling.
         tolerance: the mean square difference up to which a reconstruction is one; 0 for any.
     """
     times = len(MAPS)
-    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least)
+    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay)
     again = images.repeat_interleave(times, 0)
     own = [stream(each, "restart", number) for each in streams for number in range(times)]
     found = inverting.invert(again, generator, classifier, own, recipe, keeper)
