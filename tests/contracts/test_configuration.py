@@ -92,7 +92,17 @@ LAYERS = [
         "erasing",
     },
     {"augmentation", "weights", "resuming", "pages", "cohort", "cli", "checks", "raw", "scores", "chests"},
-    {"training", "explaining", "classifying", "deciding", "translating", "perturbing", "inverting", "workflow"},
+    {
+        "training",
+        "explaining",
+        "classifying",
+        "deciding",
+        "translating",
+        "perturbing",
+        "inverting",
+        "anchoring",
+        "workflow",
+    },
     {"datasets", "models", "attribution", "metrics", "figures"},
     {"parts", "downloads"},
 ]

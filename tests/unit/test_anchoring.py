@@ -1,0 +1,135 @@
+"""Bounds against published constants and root finding; the search against sets that are anchors by construction."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import entropy
+
+from evidence.anchoring import Arm, Samples, Search, best, exploration, find, lower, upper
+from evidence.errors import BadInput
+
+
+def test_bounds_are_those_of_the_saved_runs():
+    """The level of a saved run is log 10 over the number of samples; GANchors' notebooks print the bounds."""
+    assert lower(1.0, 2.3026 / 101) == pytest.approx(0.97745954, abs=2e-7)
+    assert lower(0.95012469, 2.3026 / 401) == pytest.approx(0.92330824, abs=2e-7)
+    assert upper(0.95012469, 2.3026 / 401) == pytest.approx(0.97008669, abs=2e-7)
+    assert lower(1.0, 2.3026 / 401) == pytest.approx(0.99427353, abs=2e-7)
+    beta = exploration(7, 15, 0.1)
+    assert beta == pytest.approx(15.7332, abs=1e-4)
+    assert lower(0.92079208, beta / 101) == pytest.approx(0.6917, abs=1e-4)
+
+
+@pytest.mark.parametrize("mean", [0.05, 0.5, 0.93])
+@pytest.mark.parametrize("level", [1e-3, 0.05, 0.4])
+def test_bounds_are_roots_of_the_divergence(mean, level):
+    def excess(q):
+        return entropy([mean, 1 - mean], [q, 1 - q]) - level
+
+    exact = brentq(excess, mean, 1 - 1e-12)
+    assert exact <= upper(mean, level) <= exact + math.sqrt(level / 2) * 2**-15
+    exact = brentq(excess, 1e-12, mean)
+    assert exact - math.sqrt(level / 2) * 2**-15 <= lower(mean, level) <= exact
+
+
+def test_where_everything_or_nothing_was_alike_one_bound_is_the_mean():
+    assert upper(1.0, 0.1) == 1
+    assert lower(0.0, 0.1) == 0
+    assert lower(1.0, 0.1) == pytest.approx(math.exp(-0.1), abs=1e-4)  # KL(1, q) = -log q
+    assert upper(0.0, 0.1) == pytest.approx(1 - math.exp(-0.1), abs=1e-4)
+
+
+class Rule:
+    """Samples keep each further segment with a chance of a half; whether they are decided alike, a rule says."""
+
+    def __init__(self, segments, chance, seed=0, keep=0.5):
+        self.segments, self.chance, self.keep = segments, chance, keep
+        self.random, self.asked = np.random.default_rng(seed), []
+
+    def __call__(self, anchor, count):
+        self.asked.append((anchor, count))
+        kept = self.random.random((count, self.segments)) < self.keep
+        kept[:, list(anchor)] = True
+        return kept, self.random.random(count) < np.array([self.chance(set(np.flatnonzero(row))) for row in kept])
+
+
+def both(kept):
+    return 1.0 if {2, 5} <= kept else 0.3
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("beam", [1, 3])
+def test_it_finds_the_segments_that_hold_the_decision(seed, beam):
+    rule = Rule(8, both, seed)
+    found = find(8, rule, Search(beam=beam), np.random.default_rng(seed))
+    assert set(found.anchor) == {2, 5}
+    assert found.holds
+    assert found.precision == 1
+    assert found.samples == sum(count for _, count in rule.asked)
+    assert found.coverage == pytest.approx(0.25, abs=0.15)
+
+
+def test_nothing_has_to_be_kept_where_the_decision_never_changes():
+    rule = Rule(8, lambda kept: 1.0)
+    found = find(8, rule, Search(), np.random.default_rng(0))
+    assert (found.anchor, found.holds, found.coverage) == ((), True, 1.0)
+    assert {anchor for anchor, _ in rule.asked} == {()}
+    assert lower(1.0, math.log(10) / found.drawn) > 0.95
+
+
+def test_without_an_anchor_the_best_that_was_tried_says_that_it_is_none():
+    rule = Rule(6, lambda kept: 0.8 if 4 in kept else 0.2, keep=0.0)
+    found = find(6, rule, Search(), np.random.default_rng(0))
+    assert not found.holds
+    assert 4 in found.anchor
+    assert found.precision < 0.95
+    assert max(len(anchor) for anchor, _ in rule.asked) == 3
+
+
+def test_the_largest_size_is_a_limit_that_can_be_lifted():
+    rule = Rule(5, lambda kept: 1.0 if {0, 1, 2, 3} <= kept else 0.02 * len(kept), keep=0.2)
+    assert not find(5, rule, Search(), np.random.default_rng(1)).holds
+    found = find(5, rule, Search(largest=0, beam=5, coverage=1000), np.random.default_rng(1))
+    assert found.holds
+    assert set(found.anchor) == {0, 1, 2, 3}
+
+
+def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_others():
+    rows = {
+        (): [[1, 0, 0], [1, 1, 0]],
+        (0,): [[1, 0, 1], [1, 1, 1], [1, 1, 0]],
+        (2,): [[1, 1, 1]],
+    }
+    samples = Samples(3, lambda anchor, count: (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]))
+    for anchor in rows:
+        samples.pull(Arm(anchor, 1.0), len(rows[anchor]))
+    for anchor, drawn, alike in (((0,), 5, 2), ((0, 1), 3, 1), ((1,), 1, 0), ((1, 2), 1, 1), ((0, 1, 2), 2, 2)):
+        arm = samples.arm(anchor, 0.5)
+        assert (arm.anchor, arm.drawn, arm.alike) == (anchor, drawn, alike), anchor
+
+
+def test_the_best_arm_is_the_best_and_no_other_is_drawn_for_more_often():
+    chances = [0.1, 0.2, 0.9, 0.15, 0.6]
+    rule = Rule(5, lambda kept: chances[min(kept)], keep=0.0)
+    samples = Samples(5, rule)
+    arms = [Arm((number,), 0.5) for number in range(5)]
+    (leader,) = best(arms, 1, samples, Search())
+    assert leader is arms[2]
+    assert arms[2].drawn == max(arm.drawn for arm in arms)
+    beta = exploration(1, 5, 0.1)
+    others = max(upper(arm.mean, beta / arm.drawn) for arm in arms if arm is not leader)
+    assert others - lower(leader.mean, beta / leader.drawn) <= 0.15
+    assert {arm.anchor for arm in best(arms, 2, samples, Search())} == {(2,), (4,)}
+
+
+def test_what_cannot_be_searched_is_refused():
+    with pytest.raises(BadInput, match="precision: 1.5"):
+        Search(precision=1.5)
+    with pytest.raises(BadInput, match="batch: 0"):
+        Search(batch=0)
+    with pytest.raises(BadInput, match="there are 0"):
+        find(0, Rule(1, both), Search(), np.random.default_rng(0))
+    with pytest.raises(BadInput, match="asked for 1 samples of 4 segments"):
+        find(4, lambda anchor, count: (np.zeros((2, 4)), np.zeros(2)), Search(), np.random.default_rng(0))
