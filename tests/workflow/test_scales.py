@@ -66,7 +66,7 @@ def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(
     assert planned["claims"] == 3
     assert planned["fetch"] == 2 + 2, "brains and X-rays are real, those of both papers"
     for words in (
-        "--base 768 --class_loss probabilities --class_weight 2.0",
+        "--class_loss probabilities --class_weight 2.0",
         "--class_loss probabilities --class_weight 1.0",
         "--steps 65000 --validate_every 1000 --widths '[384, 256, 192]' --z1 1000 --z2 100",
         "--steps 95000 --validate_every 1000 --widths '[384, 256, 192, 64]' --z1 100 --z2 10",
