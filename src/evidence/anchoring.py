@@ -237,9 +237,7 @@ def _settled(arm: Arm, samples: Samples, search: Search, level: float) -> float:
     while True:
         low, high = lower(arm.mean, level / arm.drawn), upper(arm.mean, level / arm.drawn)
         reached = arm.mean >= search.precision
-        if not (reached and low < search.precision - search.slack) and not (
-            not reached and high >= search.precision + search.slack
-        ):
+        if not (low < search.precision - search.slack if reached else high >= search.precision + search.slack):
             return low
         samples.pull(arm, search.batch)
 

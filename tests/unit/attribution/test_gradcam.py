@@ -22,6 +22,16 @@ def enlarged(cells, images):
     return interpolate(cells, images.shape[2:], mode=mode, align_corners=False)
 
 
+def halted(network, images):
+    """The outputs of the last stage, to take gradients by, and the logits that follow from them."""
+    features = images
+    for layer in network.trunk:
+        features = layer(features)
+        if layer is network.last_stage:
+            kept = features = features.detach().requires_grad_()
+    return kept, network.head(features)
+
+
 def test_behind_a_global_average_it_is_the_class_activation_map(kind, classifier_of, images_of):
     """The gradient of the log-odds by a cell is the difference of the two classes' weights over the number of cells."""
     network, images = classifier_of(kind, head="cam").eval(), images_of(kind)
@@ -33,12 +43,7 @@ def test_behind_a_global_average_it_is_the_class_activation_map(kind, classifier
 
 def test_it_is_the_features_weighted_by_their_mean_gradient(kind, classifier_of, images_of):
     network, images = classifier_of(kind).eval(), images_of(kind)
-    features = images
-    for layer in network.trunk:
-        features = layer(features)
-        if layer is network.last_stage:
-            kept = features = features.detach().requires_grad_()
-    logits = network.head(features)
+    kept, logits = halted(network, images)
     decided = logits.argmax(1)
     odds = logits.gather(1, decided[:, None]).sum() - logits.gather(1, 1 - decided[:, None]).sum()
     (slope,) = torch.autograd.grad(odds, kept)
@@ -50,12 +55,8 @@ def test_it_is_the_features_weighted_by_their_mean_gradient(kind, classifier_of,
 def test_as_released_by_medxgan_weights_are_added(kind, classifier_of, images_of):
     """From the softmax of the decided class; of a certain classifier nothing is left but the mean activation."""
     network, images = classifier_of(kind).eval(), images_of(kind)
-    features = images
-    for layer in network.trunk:
-        features = layer(features)
-        if layer is network.last_stage:
-            kept = features = features.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(network.head(features).softmax(1).max(1).values.sum(), kept)
+    kept, logits = halted(network, images)
+    (slope,) = torch.autograd.grad(logits.softmax(1).max(1).values.sum(), kept)
     weights = slope.flatten(2).mean(2).view(*slope.shape[:2], *(1,) * (images.dim() - 2))
     cells = torch.stack([(weights + kept)[:, k] for k in range(kept.shape[1])]).mean(0)[:, None].clamp(min=0).detach()
     found = attribute(images, network, weights="added")
