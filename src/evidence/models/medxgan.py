@@ -39,7 +39,11 @@ class Learner(training.Learner):
         class_loss: the cross-entropy of the classifier's ``probabilities``, taken for logits, as released: it lies
             between 0.31 and 1.31, and its gradient fades where the classifier is certain. Or of its ``logits``, the
             paper's negative logarithm of the probability.
+        graded: share of the images of class 1 whose z2 is shortened to a share drawn evenly from 0 to 1, and of which
+            the classifier is asked for that probability of class 1. Released: none, so that no one asks for anything
+            between z2 = 0 and a whole z2, where latent integrated gradients and the figures' ways lead through.
         lr: learning rate of both Adam optimisers.
+        fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
         batch: images in a batch, half of either class, which makes up for classes of different number. Released: a copy
             of the data in which both are of one number.
         shift: share of a side by which the discriminator sees each image moved, real or generated, at most; whole
@@ -69,7 +73,9 @@ class Learner(training.Learner):
         dropout: float = 0.5,
         class_weight: float = 2.0,
         class_loss: Literal["probabilities", "logits"] = "probabilities",
+        graded: float = 0.0,
         lr: float = 2e-4,
+        fading: float = 0.0,
         batch: int = 32,
         shift: float = 0.0,
         brightness: float = 0.0,
@@ -89,6 +95,9 @@ class Learner(training.Learner):
             )
         if batch < 2 or batch % 2:
             raise BadInput(f"batch: half of a batch is of either class, so it is an even number, not {batch}")
+        for name, share in (("graded", graded), ("fading", fading)):
+            if not 0 <= share <= 1:
+                raise BadInput(f"{name} is a share, from 0 to 1, not {share}")
         super().__init__()
         self.generator = Generator(
             channels=channels,
@@ -108,6 +117,7 @@ class Learner(training.Learner):
             for name, network in (("judge", self.judge), ("generator", self.generator))
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
+        self.graded, self.lr, self.fading = graded, lr, fading
         self.shift, self.brightness, self.low = shift, brightness, low
         self.batch, self.steps = batch // 2, steps
         self.validate_every, self.validate_count = validate_every, validate_count
@@ -118,6 +128,9 @@ class Learner(training.Learner):
 
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         """An update of the discriminator, and one of the generator."""
+        if self.fading:
+            for optimiser in self.optimisers.values():
+                optimiser.param_groups[0]["lr"] = self.lr * min(1.0, (1 - i / self.steps) / self.fading)
         absent, present = next(batches)
         real = machine.laid_out(torch.cat([absent, present]))
         losses = self.descend("judge", self.judge_terms(real))
@@ -133,7 +146,7 @@ class Learner(training.Learner):
         labels = torch.randint(2, (len(real),), device=real.device)
         with machine.autocast():
             with torch.no_grad():  # the generator learns nothing here
-                generated = self.generator(draw(labels, self.generator.sizes))
+                generated = self.generator(draw(self.asked(labels), self.generator.sizes))
             verdicts = {
                 "judge_real": self.judge(self.seen(real)),
                 "judge_generated": self.judge(self.seen(generated)),
@@ -142,11 +155,20 @@ class Learner(training.Learner):
 
     def generator_terms(self, labels: Labels) -> Losses:
         """Generated images are to be called real, and to be of the class that was asked for."""
+        asked = self.asked(labels)
         with machine.autocast():
-            generated = self.generator(draw(labels, self.generator.sizes))
+            generated = self.generator(draw(asked, self.generator.sizes))
             verdict = self.judge(self.seen(generated))
-        agreement = class_term(self.decisions.log_odds(generated).float(), labels, self.class_loss)
+        agreement = class_term(self.decisions.log_odds(generated).float(), asked, self.class_loss)
         return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
+
+    def asked(self, labels: Labels) -> Values:
+        """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""
+        asked = labels.float()
+        if not self.graded:
+            return asked
+        graded = torch.rand_like(asked) < self.graded
+        return torch.where(graded, asked * torch.rand_like(asked), asked)
 
     def seen(self, images: Images) -> Images:
         """What the discriminator sees of images."""
@@ -187,12 +209,11 @@ def likely(verdict: Values, real: bool) -> Tensor:
     return binary_cross_entropy_with_logits(verdict.float(), torch.full_like(verdict, float(real), dtype=torch.float32))
 
 
-def class_term(log_odds: Values, labels: Labels, kind: str) -> Tensor:
-    """The mean cross-entropy of a classifier of two classes, given the log-odds of class 1."""
-    towards = log_odds * (2 * labels - 1)
-    if kind == "logits":
-        return softplus(-towards).mean()
-    return softplus(1 - 2 * towards.sigmoid()).mean()  # of (p, 1 - p) as logits: log(1 + exp((1 - p) - p))
+def class_term(log_odds: Values, asked: Values, kind: str) -> Tensor:
+    """The mean cross-entropy of a classifier of two classes, given the log-odds of class 1, with the probability that is
+    asked for."""
+    against = -log_odds if kind == "logits" else 1 - 2 * log_odds.sigmoid()  # class 0's logit, or probability, less 1's
+    return (asked * softplus(against) + (1 - asked) * softplus(-against)).mean()
 
 
 def _variation(images: Images) -> Tensor:

@@ -108,8 +108,9 @@ class Discriminator(Network):
         return self.last(self.layers(images).flatten(1)).squeeze(1)
 
 
-def draw(labels: Labels, sizes: tuple[int, int], random: torch.Generator | None = None) -> Latents:
-    """Latents of images of these classes: z1 from N(0, I), and z2 as well for class 1, exact zeros for class 0."""
+def draw(labels: Labels | Values, sizes: tuple[int, int], random: torch.Generator | None = None) -> Latents:
+    """Latents of images of these classes: z1 from N(0, I), and z2 as well for class 1, exact zeros for class 0; for
+    numbers in between that share of it."""
     device = random.device if random is not None else labels.device
     latents = torch.randn(len(labels), sum(sizes), generator=random, device=device).to(labels.device)
     latents[:, sizes[0] :] *= labels.unsqueeze(1).to(latents.dtype)

@@ -32,15 +32,51 @@ def images(count, seed=0):
 @pytest.mark.parametrize(("p", "expected"), [(1.0, 0.3133), (0.0, 1.3133), (0.5, 0.6931)])
 def test_the_released_class_term_has_the_measured_range(p, expected):
     log_odds = torch.tensor([100.0 if p == 1 else -100.0 if p == 0 else 0.0])
-    assert math.isclose(class_term(log_odds, torch.tensor([1]), "probabilities").item(), expected, abs_tol=1e-4)
+    assert math.isclose(class_term(log_odds, torch.ones(1), "probabilities").item(), expected, abs_tol=1e-4)
 
 
 def test_the_class_terms_are_cross_entropies_of_probabilities_and_of_logits():
     log_odds, labels = torch.randn(20, dtype=torch.float64) * 3, torch.arange(20) % 2
     logits = torch.stack([torch.zeros_like(log_odds), log_odds], 1)
     twice = cross_entropy(logits.softmax(1), labels)
-    assert torch.allclose(class_term(log_odds, labels, "probabilities"), twice)
-    assert torch.allclose(class_term(log_odds, labels, "logits"), cross_entropy(logits, labels))
+    asked = labels.double()
+    assert torch.allclose(class_term(log_odds, asked, "probabilities"), twice)
+    assert torch.allclose(class_term(log_odds, asked, "logits"), cross_entropy(logits, labels))
+    asked = torch.rand(20, dtype=torch.float64)
+    expected = cross_entropy(logits, torch.stack([1 - asked, asked], 1))
+    assert torch.allclose(class_term(log_odds, asked, "logits"), expected)
+
+
+def test_graded_images_have_the_share_of_z2_that_is_asked_of_the_classifier():
+    learner, given = tiny(graded=0.5, class_loss="logits"), []
+    learner.generator.register_forward_pre_hook(lambda _, latents: given.append(latents[0]))
+    labels = torch.arange(400) % 2
+    asked = learner.asked(labels)
+    assert (asked[labels == 0] == 0).all()
+    between = asked[labels == 1] < 1
+    assert 0.35 < between.float().mean() < 0.65
+    shares = asked[labels == 1][between]
+    assert abs(shares.mean() - 0.5) < 0.1 and abs(shares.std() - 12**-0.5) < 0.05
+    learner.asked = lambda labels: torch.tensor([0.0, 0.25, 1.0, 0.5])
+    learner.generator.eval()
+    torch.manual_seed(4)
+    found = learner.generator_terms(torch.tensor([0, 1, 1, 1]))
+    torch.manual_seed(4)
+    latents = torch.randn(4, 5)
+    latents[:, 3:] *= torch.tensor([[0.0], [0.25], [1.0], [0.5]])
+    assert torch.equal(given[-1], latents)
+    p = Bright()(learner.generator(latents)).softmax(1)[:, 1]
+    assert torch.allclose(found["class"], 2 * binary_cross_entropy(p, learner.asked(labels)), atol=1e-6)
+
+
+def test_the_learning_rate_fades_over_the_last_steps():
+    learner, rates = tiny(steps=10, fading=0.4, lr=0.1), []
+    for i in range(10):
+        learner.step(iter([(images(2), images(2, 1))]), i)
+        rates.append(learner.optimisers["judge"].param_groups[0]["lr"])
+    assert np.allclose(rates, [0.1] * 7 + [0.075, 0.05, 0.025])
+    with pytest.raises(BadInput, match=r"fading is a share, from 0 to 1, not 1\.5"):
+        tiny(fading=1.5)
 
 
 def test_the_terms_are_those_of_the_paper_written_slowly():
