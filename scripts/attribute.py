@@ -29,11 +29,14 @@ def main(argv: list[str] | None = None) -> None:
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
     samples = np.flatnonzero(index["explain"])
-    truth = io.load_truth(args.truth) if args.truth else None
-    if truth is None and "truth" in inspect.signature(call.module.attribute).parameters:
+    truth, wanted = (
+        io.load_truth(args.truth) if args.truth else None,
+        inspect.signature(call.module.attribute).parameters,
+    )
+    if truth is None and "truth" in wanted:
         raise BadInput(f"{call.name} draws the truth, and none is known; give --truth, or leave it out of this dataset")
     inverted = inversion(args.latents, call.name, samples) if args.latents else None
-    if inverted is None and "latents" in inspect.signature(call.module.attribute).parameters:
+    if inverted is None and "latents" in wanted:
         raise BadInput(f"{call.name} starts from latents; give --latents, the samples.parquet of an inversion")
     names = signatures.maps(call.name)
     networks = weights.load_all(call.networks)
@@ -62,6 +65,9 @@ def main(argv: list[str] | None = None) -> None:
             kinds=max(1, len(names)),
             truth=truth[samples] if truth is not None else None,
             inverted=inverted,
+            donors=images[np.flatnonzero(index["split"] == "test")] if "donors" in wanted else None,
+            unfolded=getattr(call.module, "UNFOLDED", ()),
+            batch=getattr(call.module, "AT_ONCE", 0),
         )
         io.save_array(output, maps)
         facts = {

@@ -27,15 +27,15 @@ def main(argv: list[str] | None = None) -> None:
     )
     index = pd.concat([parts.load_index(path) for path in args.parts], ignore_index=True)
     found = len(index)
-    index = cohort.without_duplicates(cohort.of_two_classes(index))
+    index = cohort.without_duplicates(cohort.of_classes(index, args.classes))
     rows = index.index.to_numpy()  # of the samples that stay, counted over all parts
     index = index.reset_index(drop=True)
     if len(index) == 0:
         raise BadInput(f"{args.manifest} leads to no image")
     index.insert(0, "sample", range(len(index)))
     index["split"] = cohort.split(index, seed=args.split_seed, test=args.test, validation=args.validation)
-    few = {"most": args.explain, "baseline": args.explain_baseline, "seed": args.split_seed}
-    index["explain"] = cohort.explained(index, **few)
+    few = {"most": args.explain, "baseline": args.explain_baseline, "classes": args.classes}
+    index["explain"] = cohort.explained(index, **few, seed=args.split_seed)
     shape, known = parts.pack(args.parts, rows, args.images, args.truth)
     if not known:
         index["has_truth"] = False

@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from evidence.errors import BadInput
 
 Anchor = tuple[int, ...]  # segments, ascending
-Draw = Callable[[Anchor, int], tuple[np.ndarray, np.ndarray]]
+Draw = Callable[[Sequence[Anchor], int], Sequence[tuple[np.ndarray, np.ndarray]]]
 BISECTIONS = 16
 SMALLEST, LARGEST = 1e-7, 1 - 1e-16  # probabilities whose logarithms are taken
 
@@ -97,19 +97,20 @@ class Samples:
     kept: list[np.ndarray] = field(default_factory=list)  # (sample, segment)
     alike: list[np.ndarray] = field(default_factory=list)
 
-    def pull(self, arm: Arm, count: int) -> None:
-        """Draw for an arm."""
-        kept, alike = (np.asarray(each, bool) for each in self.draw(arm.anchor, count))
-        if kept.shape != (count, self.segments) or alike.shape != (count,):
-            raise BadInput(
-                f"the sampler was asked for {count} samples of {self.segments} segments, and gave arrays of "
-                f"{kept.shape} and {alike.shape}"
-            )
-        self.anchors.append(arm.anchor)
-        self.kept.append(kept)
-        self.alike.append(alike)
-        arm.drawn += count
-        arm.alike += int(alike.sum())
+    def pull(self, arms: Sequence[Arm], count: int) -> None:
+        """Draw so many for each of these arms."""
+        for arm, drawn in zip(arms, self.draw([arm.anchor for arm in arms], count), strict=True):
+            kept, alike = (np.asarray(each, bool) for each in drawn)
+            if kept.shape != (count, self.segments) or alike.shape != (count,):
+                raise BadInput(
+                    f"the sampler was asked for {count} samples of {self.segments} segments, and gave arrays of "
+                    f"{kept.shape} and {alike.shape}"
+                )
+            self.anchors.append(arm.anchor)
+            self.kept.append(kept)
+            self.alike.append(alike)
+            arm.drawn += count
+            arm.alike += int(alike.sum())
 
     def arm(self, anchor: Anchor, coverage: float) -> Arm:
         """A new arm, with the samples that count for it already."""
@@ -164,9 +165,8 @@ def exploration(turn: int, arms: int, delta: float) -> float:
 
 def best(arms: Sequence[Arm], count: int, samples: Samples, search: Search) -> list[Arm]:
     """The ``count`` arms of the highest means, drawn for until no other can be better by more than the gap."""
-    for arm in arms:
-        if arm.drawn == 0:
-            samples.pull(arm, 1)
+    if new := [arm for arm in arms if arm.drawn == 0]:
+        samples.pull(new, 1)
     if count >= len(arms):
         return list(arms)
     turn = 1
@@ -178,8 +178,7 @@ def best(arms: Sequence[Arm], count: int, samples: Samples, search: Search) -> l
         weakest = min(leading, key=lambda arm: lower(arm.mean, beta / arm.drawn))
         if upper(rival.mean, beta / rival.drawn) - lower(weakest.mean, beta / weakest.drawn) <= search.gap:
             return leading
-        for arm in (rival, weakest):
-            samples.pull(arm, search.batch)
+        samples.pull([rival, weakest], search.batch)
         turn += 1
 
 
@@ -188,8 +187,8 @@ def find(segments: int, draw: Draw, search: Search, random: np.random.Generator)
 
     Args:
         segments: of the image.
-        draw: for a set of segments and a number of samples: which segments each sample kept, (sample, segment), those
-            of the set among them, and whether it is decided as the image is, (sample,).
+        draw: for some sets of segments and a number of samples, of each of these sets: which segments each sample kept,
+            (sample, segment), those of the set among them, and whether it is decided as the image is, (sample,).
         random: for the rows from which coverage is estimated.
     """
     if segments < 1:
@@ -224,11 +223,11 @@ def find(segments: int, draw: Draw, search: Search, random: np.random.Generator)
 
 def _sure(nothing: Arm, samples: Samples, search: Search, level: float) -> bool:
     """Whether nothing at all has to be kept: the decision is the same for nearly all samples."""
-    samples.pull(nothing, 1)
+    samples.pull([nothing], 1)
     while (
         nothing.mean > search.precision and lower(nothing.mean, level / nothing.drawn) < search.precision - search.gap
     ):
-        samples.pull(nothing, search.batch)
+        samples.pull([nothing], search.batch)
     return lower(nothing.mean, level / nothing.drawn) > search.precision
 
 
@@ -239,13 +238,13 @@ def _settled(arm: Arm, samples: Samples, search: Search, level: float) -> float:
         reached = arm.mean >= search.precision
         if not (low < search.precision - search.slack if reached else high >= search.precision + search.slack):
             return low
-        samples.pull(arm, search.batch)
+        samples.pull([arm], search.batch)
 
 
 def _extended(beam: Sequence[Arm], segments: int) -> list[Anchor]:
-    """Each set of the beam and one segment more, every result once."""
-    grown = (tuple(sorted({*arm.anchor, one})) for arm in beam for one in range(segments) if one not in arm.anchor)
-    return list(dict.fromkeys(grown))
+    """Each set of the beam and one segment more, every result once, in order."""
+    grown = {tuple(sorted({*arm.anchor, one})) for arm in beam for one in range(segments) if one not in arm.anchor}
+    return sorted(grown)
 
 
 def _covered(rows: Bool[np.ndarray, "row segment"], anchor: Anchor) -> float:

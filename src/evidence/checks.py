@@ -107,10 +107,11 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
         _dataset(config, where, kind, entry, settings)
         return
     _settings(where, signatures.signature(folder, kind), settings, STRUCTURE[section])
-    needs, roles = entry.get("needs") or {}, signatures.signature(folder, kind).roles
+    signature = signatures.signature(folder, kind)
+    needs, roles = entry.get("needs") or {}, signature.roles
     if not isinstance(needs, Mapping):
         raise BadInput(f"{where}.needs must map roles to models, such as {{{(roles or ('role',))[0]}: {needs}}}")
-    for role in roles:
+    for role in signature.required:
         if role not in needs and len(needs) < len(roles):
             raise BadInput(f"{where} needs a network for the role {role!r}: add needs: {{{role}: <label of a model>}}")
     for role, reference in needs.items():

@@ -50,10 +50,11 @@ def parse(argv: list[str] | None, folder: str, *, flags: Flags, description: str
     add = parser.add_class_arguments if isinstance(target, type) else parser.add_function_arguments
     add(target, skip=set(sign.positional), as_group=False)
     for role in sign.roles:
-        parser.add_argument(f"--{role}", required=True, help=f"weights of the {role}: a file, or file#network")
+        needed = role in sign.required
+        parser.add_argument(f"--{role}", required=needed, help=f"weights of the {role}: a file, or file#network")
     add_flags(parser, flags)
     args = parser.parse_args(argv[1:])
-    networks = {role: args.pop(role) for role in sign.roles}
+    networks = {role: path for role in sign.roles if (path := args.pop(role))}
     options = {key: args.pop(key) for key in sign.options}
     return Call(name, module, options, networks, args)
 

@@ -10,7 +10,13 @@ SPLITS = ("train", "validation", "test")
 
 
 def settings(
-    *, split_seed: int = 42, test: float = 0.2, validation: float = 0.2, explain: int = 0, explain_baseline: int = 0
+    *,
+    split_seed: int = 42,
+    test: float = 0.2,
+    validation: float = 0.2,
+    explain: int = 0,
+    explain_baseline: int = 0,
+    classes: int = 2,
 ) -> None:
     """The settings of ``pack``: hyperparameters that every dataset has.
 
@@ -18,20 +24,25 @@ def settings(
         split_seed: of the split, and of the choice of explained samples.
         test: share of the subjects that are tested; a dataset with a published split has its own.
         validation: share of the others that are validated on.
-        explain: how many test samples of the class of interest are explained; 0 for all.
+        explain: how many test samples of the class of interest are explained, or of each of more than two; 0 for all.
         explain_baseline: how many of the baseline class are explained too; 0 for none.
+        classes: labels are 0 to one less. Of two, 0 is the baseline; of more, none is.
     """
 
 
-def of_two_classes(index: pd.DataFrame) -> pd.DataFrame:
-    """The index, whose labels are 0, the baseline class, and 1, the class of interest; all else is refused."""
-    others = index[~index["label"].isin((0, 1))]
+def of_classes(index: pd.DataFrame, classes: int = 2) -> pd.DataFrame:
+    """The index, whose labels are those of so many classes, from 0; all else is refused."""
+    if classes < 2:
+        raise BadInput(f"classes has to be 2 or more, not {classes}")
+    others = index[~index["label"].isin(range(classes))]
     if len(others):
         first = others.iloc[0]
         named = first.get("name") or first.get("unit") or f"sample {others.index[0]}"
+        known = "neither 0, the baseline class, nor 1" if classes == 2 else f"none of 0 to {classes - 1}"
         raise BadInput(
             f"{named} has the label {first['label']}, and {len(others)} of {len(index)} images have one that is "
-            "neither 0, the baseline class, nor 1: there are two classes, so leave the others out, or merge them"
+            f"{known}: there are {'two' if classes == 2 else classes} classes, so leave the others out, or merge them, "
+            "or set classes to how many there are"
         )
     return index
 
@@ -45,7 +56,7 @@ def without_duplicates(index: pd.DataFrame) -> pd.DataFrame:
         return index.assign(copies=1)
     for _, same in index.groupby("content", sort=False):
         if same["label"].nunique() > 1:
-            names = " and ".join(same.drop_duplicates("label")["unit"])
+            names = " and ".join(same.drop_duplicates("label")["name" if "name" in index else "unit"])
             raise BadInput(
                 f"{names} are the same image with different labels; remove one, then: snakemake --forcerun fetch"
             )
@@ -58,7 +69,7 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
     """The split of each sample: stratified by label, never two splits for a subject.
 
     Where the samples come with a split, a published one, it is kept. Else two successive draws, as in VA-GAN's released
-    code: ``test`` of all, then ``validation`` of the rest. A subject is of class 1 if a sample of it is.
+    code: ``test`` of all, then ``validation`` of the rest. A subject is of the highest class that a sample of it has.
     """
     if "split" in index:
         return _published(index)
@@ -76,28 +87,37 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
 
 
 def _published(index: pd.DataFrame) -> pd.Series:
-    for subject, splits in index.groupby("subject")["split"].unique().items():
-        if len(splits) > 1:
-            raise BadInput(f"the subject {subject} is in two splits, {' and '.join(sorted(splits))}; mend the list")
+    pairs = index[["subject", "split"]].drop_duplicates()
+    if (twice := pairs["subject"].duplicated()).any():
+        subject = pairs["subject"][twice].min()
+        splits = " and ".join(sorted(pairs["split"][pairs["subject"] == subject]))
+        raise BadInput(f"the subject {subject} is in two splits, {splits}; mend the list")
     if missing := set(SPLITS) - set(index["split"]):
         raise BadInput(f"the published split leaves {', '.join(sorted(missing))} empty; mend or remove its list")
     return index["split"]
 
 
-def explained(index: pd.DataFrame, *, most: int = 0, baseline: int = 0, seed: int = 42) -> np.ndarray:
+def explained(index: pd.DataFrame, *, most: int = 0, baseline: int = 0, classes: int = 2, seed: int = 42) -> np.ndarray:
     """Which samples are explained: the test samples of the class of interest, or ``most`` of them drawn at random, and
-    so many of the ``baseline`` class. Where authors published whom they explained, no others of that class are."""
+    so many of the ``baseline`` class. Of more than two classes each is of interest. Where authors published whom they
+    explained, no others of such a class are."""
+    if baseline and classes > 2:
+        raise BadInput(f"explain_baseline is {baseline}, but of {classes} classes none is the baseline; take it away")
     flags, random = np.zeros(len(index), bool), np.random.default_rng(seed)
-    for label, count in ((1, most), (0, baseline)):
-        able = (index["split"] == "test") & (index["label"] == label)
-        if label and "listed" in index:
-            able &= index["listed"]
-            if not able.any():
-                raise BadInput(
-                    "the published list of explained samples names none that is tested here; remove the list"
-                )
-        chosen = np.flatnonzero(able)
-        if count and count < len(chosen):
-            chosen = random.choice(chosen, count, replace=False)
-        flags[chosen if label or count else []] = True
+    tested, interest = index["split"] == "test", (index["label"] > 0) | (classes > 2)
+    able = tested & interest
+    if "listed" in index:
+        able &= index["listed"]
+        if not able.any():
+            raise BadInput("the published list of explained samples names none that is tested here; remove the list")
+    for label in range(classes) if classes > 2 else (1,):
+        flags[_some(able & (index["label"] == label), most, random)] = True
+    if baseline:
+        flags[_some(tested & ~interest, baseline, random)] = True
     return flags
+
+
+def _some(able: pd.Series, most: int, random: np.random.Generator) -> np.ndarray:
+    """Where the able ones are, or so many of them, drawn at random."""
+    chosen = np.flatnonzero(able)
+    return random.choice(chosen, most, replace=False) if 0 < most < len(chosen) else chosen

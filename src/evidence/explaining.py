@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,17 @@ def explain(
     kinds: int = 1,
     truth: np.ndarray | None = None,
     inverted: pd.DataFrame | None = None,
+    donors: Images | None = None,
+    unfolded: Collection[str] = (),
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Maps of all images, float32 (image, kind of map, *space), and a table: sample, seconds, prediction, the method's
     columns.
 
-    ``prediction`` is the classifier's probability of class 1, NaN for methods without a classifier. ``images`` may be a
-    memory map, as may ``truth``, which only a ceiling asks for; ``inverted`` is the table of an inversion of the same
-    images, whose latents some methods start from, and whose column ``valid`` becomes theirs. Where a run was stopped,
+    ``prediction`` is the classifier's probability of class 1, of more than two classes that of the class it decides
+    for, NaN for methods without a classifier. ``images`` may be a memory map, as may ``truth``, which only a ceiling
+    asks for, and ``donors``, other images that some methods take pixels from; ``inverted`` is the table of an inversion
+    of the same images, whose latents some methods start from, and whose column ``valid`` becomes theirs. Networks
+    arrive with their batch normalisations folded away, but for roles that stay ``unfolded``. Where a run was stopped,
     finished batches are read back from ``state`` if it is of the same ``recipe``; of a method that asks for a
     ``keeper``, the iterations of the batch it was at too.
     """
@@ -54,7 +58,9 @@ def explain(
     done = _resume(state, recipe, maps, columns)
     clock = Clock()
     wanted = inspect.signature(attribute).parameters
-    networks = {role: machine.place(folded(network)) for role, network in networks.items()}
+    networks = {
+        role: machine.place(network if role in unfolded else folded(network)) for role, network in networks.items()
+    }
     with machine.evaluation(*networks.values()), told_to_stop() as stopped:
         for part in chunks(count - done, batch, "explaining"):
             rows = slice(part.start + done, part.stop + done)
@@ -67,6 +73,8 @@ def explain(
                 beside["truth"] = torch.from_numpy(np.array(truth[rows], np.float32)).to(batch_images.device)
             if "latents" in wanted:
                 beside["latents"] = torch.from_numpy(np.stack(inverted["latents"].iloc[rows])).to(batch_images.device)
+            if "donors" in wanted:
+                beside["donors"] = donors
             if "keeper" in wanted:  # the batch takes long: what was finished before it is kept first
                 _save(state, recipe, maps, columns, rows.start)
                 aside = state.with_name(f"{state.stem}-batch.npz")
@@ -95,7 +103,8 @@ def explain(
 
 @torch.no_grad()
 def _probability(classifier: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    return classifier(images).softmax(1)[:, 1]
+    probabilities = classifier(images).softmax(1)
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.amax(1)
 
 
 def _fill(columns: Columns, count: int, rows: slice, measured: Mapping[str, Any]) -> None:

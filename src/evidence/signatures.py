@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).parent
 
 # What scripts hand over by name; every other positional parameter is a network, by its role.
 DATA = set(
-    "files folder raw shape images labels truth index maps samples streams keeper latents histories scores".split()
+    "files folder raw shape images labels truth index maps samples streams donors keeper latents histories "
+    "scores".split()
 )
 
 # What reads a value of a plain annotation; YAML takes 5e-4 for a word, so words of numbers are numbers.
@@ -41,11 +42,17 @@ class Signature:
     options: dict[str, Any]  # name → default, None where it is no literal
     summary: str
     types: dict[str, str] = field(default_factory=dict)  # name → annotation
+    optional: tuple[str, ...] = ()  # positional parameters that have a default
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The networks it needs."""
         return tuple(name for name in self.positional if name not in DATA)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those that it cannot do without."""
+        return tuple(role for role in self.roles if role not in self.optional)
 
     def check(self, where: str, settings: Mapping[str, Any]) -> None:
         """Refuse values that the parameters' plain annotations do not allow; command lines check all others."""
@@ -127,7 +134,8 @@ def _read(path: Path, function: str) -> Signature:
         positional = tuple(a.arg for a in node.args.args if a.arg != "self")
         options = {a.arg: _literal(d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)}
         types = {a.arg: ast.unparse(a.annotation) for a in node.args.kwonlyargs if a.annotation}
-        return Signature(positional, options, summary, types)
+        optional = positional[len(positional) - len(node.args.defaults) :]
+        return Signature(positional, options, summary, types, optional)
     raise BadInput(f"{path} lacks {function}(), which every module in its folder has")
 
 

@@ -121,6 +121,17 @@ def test_labels_of_more_than_two_classes_are_refused_before_anything_is_packed(p
     assert not (tmp_path / "out").exists()
 
 
+def test_more_than_two_classes_are_packed_where_it_is_said_how_many_there_are(pack):
+    status, text, out = pack(
+        lambda index: index.assign(label=np.arange(40) % 4), True, "--classes", "4", "--explain", "1"
+    )
+    assert status == 0, text
+    index = io.load_table(out["index.parquet"])
+    assert index.query("split == 'test'")["label"].value_counts().to_dict() == dict.fromkeys(range(4), 4)
+    assert sorted(index.query("explain")["label"]) == [0, 1, 2, 3]
+    assert json.loads(out["info.json"].read_text())["split"]["test, class 3"] == 4
+
+
 def test_parts_of_different_shapes_are_refused(pack, script, tmp_path):
     pack()
     odd = Part(np.zeros((2, 3, 8, 12), np.float32), None, pd.DataFrame({"unit": ["a", "b"], "label": [0, 1]}))

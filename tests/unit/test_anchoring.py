@@ -1,6 +1,7 @@
 """Bounds against published constants and root finding; the search against sets that are anchors by construction."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -48,7 +49,10 @@ class Rule:
         self.segments, self.chance, self.keep = segments, chance, keep
         self.random, self.asked = np.random.default_rng(seed), []
 
-    def __call__(self, anchor, count):
+    def __call__(self, anchors, count):
+        return [self.drawn(anchor, count) for anchor in anchors]
+
+    def drawn(self, anchor, count):
         self.asked.append((anchor, count))
         kept = self.random.random((count, self.segments)) < self.keep
         kept[:, list(anchor)] = True
@@ -102,9 +106,14 @@ def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_othe
         (0,): [[1, 0, 1], [1, 1, 1], [1, 1, 0]],
         (2,): [[1, 1, 1]],
     }
-    samples = Samples(3, lambda anchor, count: (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]))
+    samples = Samples(
+        3,
+        lambda anchors, count: [
+            (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]) for anchor in anchors
+        ],
+    )
     for anchor in rows:
-        samples.pull(Arm(anchor, 1.0), len(rows[anchor]))
+        samples.pull([Arm(anchor, 1.0)], len(rows[anchor]))
     for anchor, drawn, alike in (((0,), 5, 2), ((0, 1), 3, 1), ((1,), 1, 0), ((1, 2), 1, 1), ((0, 1, 2), 2, 2)):
         arm = samples.arm(anchor, 0.5)
         assert (arm.anchor, arm.drawn, arm.alike) == (anchor, drawn, alike), anchor
@@ -132,4 +141,64 @@ def test_what_cannot_be_searched_is_refused():
     with pytest.raises(BadInput, match="there are 0"):
         find(0, Rule(1, both), Search(), np.random.default_rng(0))
     with pytest.raises(BadInput, match="asked for 1 samples of 4 segments"):
-        find(4, lambda anchor, count: (np.zeros((2, 4)), np.zeros(2)), Search(), np.random.default_rng(0))
+        find(4, lambda anchors, count: [(np.zeros((2, 4)), np.zeros(2))], Search(), np.random.default_rng(0))
+
+
+class Stream:
+    """The n-th sample of a set is the same whoever asks for it, and keeps that set alone, as generated samples do."""
+
+    def __init__(self, segments, chances, seed):
+        self.segments, self.chances, self.seed, self.given = segments, chances, seed, {}
+
+    def take(self, anchor, count):
+        start = self.given.get(anchor, 0)
+        self.given[anchor] = start + count
+        draws = np.random.default_rng([self.seed, *anchor]).random(20_000)[start : start + count]
+        kept = np.zeros((count, self.segments), int)
+        kept[:, list(anchor)] = 1
+        chance = 1 - np.prod([1 - self.chances[each] for each in anchor]) if anchor else self.chances.min() / 2
+        return kept, (draws < chance).astype(int)
+
+    def ours(self, anchors, count):
+        return [self.take(anchor, count) for anchor in anchors]
+
+    def theirs(self, rows):
+        """As anchor-exp asks: raw data, kept segments, labels."""
+
+        def sample(present, count, compute_labels=True):
+            if not compute_labels:
+                return [], rows.astype(int), []
+            kept, alike = self.take(tuple(sorted(int(each) for each in present)), count)
+            return kept, kept, alike
+
+        return sample
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("beam", [1, 2])
+def test_it_agrees_with_anchor_exp_on_the_same_samples(seed, beam, monkeypatch):
+    """The original library, in the version that bisects 16 times: the anchor, its precision, and how many samples of
+    which set both have asked for."""
+    library = pytest.importorskip("anchor.anchor_base", reason="anchor-exp is not installed; make install does")
+    unordered = library.AnchorBaseBeam.make_tuples  # which of equal means comes first is chance there
+    monkeypatch.setattr(np, "argsort", partial(np.argsort, kind="stable"))
+    monkeypatch.setattr(library.AnchorBaseBeam, "make_tuples", staticmethod(lambda *given: sorted(unordered(*given))))
+    chances = np.random.default_rng(seed).uniform(0.3, 0.93, 9)
+    search = Search(beam=beam, largest=4)
+    mine, its = Stream(9, chances, seed), Stream(9, chances, seed)
+    rows = np.random.default_rng(seed).integers(0, 2, (search.coverage, 9)).astype(bool)
+    ours = find(9, mine.ours, search, np.random.default_rng(seed))
+    theirs = library.AnchorBaseBeam.anchor_beam(
+        its.theirs(rows),
+        delta=search.delta,
+        epsilon=search.gap,
+        batch_size=search.batch,
+        desired_confidence=search.precision,
+        beam_size=search.beam,
+        max_anchor_size=search.largest,
+        coverage_samples=search.coverage,
+    )
+    assert ours.anchor == tuple(sorted(theirs["feature"]))
+    assert ours.precision == pytest.approx(theirs["mean"][-1])
+    assert ours.coverage == pytest.approx(theirs["coverage"][-1])
+    assert mine.given == its.given

@@ -70,6 +70,23 @@ def test_no_subject_is_in_two_splits_and_all_have_one(seed):
         assert abs((of_class == "test").sum() - 0.2 * len(of_class)) <= 1.5
 
 
+def test_many_classes_are_split_alike():
+    index = pd.DataFrame({"subject": [f"s{n // 2}" for n in range(1000)], "label": np.arange(1000) // 2 % 10})
+    index["split"] = cohort.split(index)
+    assert (index.groupby("subject")["split"].nunique() == 1).all()
+    counts = index.groupby(["label", "split"]).size().unstack()
+    assert counts["test"].tolist() == counts["validation"].add(4).tolist() == [20] * 10
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_of_a_published_split_the_first_subject_that_is_in_two_is_named(label):
+    index = pd.DataFrame(
+        {"subject": list("cbcbaa"), "split": [*("train", "train", "test", "test"), "train", "validation"]}
+    )
+    with pytest.raises(BadInput, match="the subject a is in two splits, train and validation; mend the list"):
+        cohort.split(index.assign(label=label))
+
+
 def test_shares_and_seed_are_followed():
     index = cohort_of(1).drop_duplicates("subject").reset_index(drop=True)
     halves = cohort.split(index, test=0.5, validation=0.5)
@@ -113,14 +130,33 @@ def test_an_image_with_two_labels_is_refused_by_both_names():
         cohort.without_duplicates(index)
 
 
+def test_or_by_the_names_of_their_images_where_these_are_known():
+    index = pd.DataFrame({"content": list("aa"), "label": [0, 1], "unit": "000", "name": ["x.jpg", "y.jpg"]})
+    with pytest.raises(BadInput, match="x.jpg and y.jpg are the same image with different labels"):
+        cohort.without_duplicates(index)
+
+
 @pytest.mark.parametrize("label", [2, -1])
 def test_a_third_class_is_refused_by_the_name_of_an_image_and_with_how_many_there_are(label):
     index = pd.DataFrame({"label": [0, 1, 0, 1], "unit": list("uvwx")})
-    assert cohort.of_two_classes(index) is index
+    assert cohort.of_classes(index) is index
     index.loc[2:, "label"] = label
     says = f"w has the label {label}, and 2 of 4 images have one that is neither 0, .*, nor 1"
     with pytest.raises(BadInput, match=says):
-        cohort.of_two_classes(index)
+        cohort.of_classes(index)
+
+
+@pytest.mark.parametrize("label", [10, -1, 2.5])
+def test_so_is_an_eleventh(label):
+    index = pd.DataFrame({"label": np.arange(20) % 10, "name": [f"{n}.png" for n in range(20)]})
+    assert cohort.of_classes(index, 10) is index
+    index["label"] = index["label"].where(index["label"] != 7, label)
+    with pytest.raises(
+        BadInput, match=f"7.png has the label {label}, and 2 of 20 .* none of 0 to 9: there are 10 classes"
+    ):
+        cohort.of_classes(index, 10)
+    with pytest.raises(BadInput, match="classes has to be 2 or more, not 1"):
+        cohort.of_classes(index, 1)
 
 
 # --- who is explained -------------------------------------------------------------------------------------------------
@@ -160,6 +196,47 @@ def test_of_the_class_of_interest_none_but_those_that_were_published(index):
         cohort.explained(index.assign(listed=False))
 
 
+@pytest.fixture
+def digits():
+    random = np.random.default_rng(0)
+    return pd.DataFrame({"split": random.choice(cohort.SPLITS, 600), "label": random.integers(0, 10, 600)})
+
+
+def test_of_more_than_two_classes_each_is_explained(digits):
+    np.testing.assert_array_equal(cohort.explained(digits, classes=10), digits["split"] == "test")
+    some = cohort.explained(digits, most=3, classes=10)
+    assert set(digits["split"][some]) == {"test"}
+    assert digits["label"][some].value_counts().to_dict() == dict.fromkeys(range(10), 3)
+    np.testing.assert_array_equal(some, cohort.explained(digits, most=3, classes=10))
+    assert not np.array_equal(some, cohort.explained(digits, most=3, classes=10, seed=1))
+
+
+def test_and_none_but_those_that_were_published(digits):
+    digits["listed"] = np.arange(600) % 4 == 0
+    everyone = (digits["split"] == "test") & digits["listed"]
+    np.testing.assert_array_equal(cohort.explained(digits, classes=10), everyone)
+    some = cohort.explained(digits, most=2, classes=10)
+    assert not (some & ~everyone).any()
+    assert digits["label"][some].value_counts().tolist() == [2] * 10
+    with pytest.raises(BadInput, match="names none that is tested here"):
+        cohort.explained(digits.assign(listed=digits["split"] != "test"), classes=10)
+
+
+def test_of_more_than_two_classes_none_is_the_baseline(digits):
+    with pytest.raises(BadInput, match="explain_baseline is 5, but of 10 classes none is the baseline; take it away"):
+        cohort.explained(digits, baseline=5, classes=10)
+
+
+def test_two_classes_are_explained_as_ever(index):
+    """The same draws as before there could be more: the class of interest first, then the baseline."""
+    index["listed"] = np.arange(len(index)) % 3 > 0
+    random, expected = np.random.default_rng(7), np.zeros(len(index), bool)
+    tested = index["split"] == "test"
+    for able, count in ((tested & (index["label"] == 1) & index["listed"], 4), (tested & (index["label"] == 0), 6)):
+        expected[random.choice(np.flatnonzero(able), count, replace=False)] = True
+    np.testing.assert_array_equal(cohort.explained(index, most=4, baseline=6, seed=7), expected)
+
+
 def test_the_settings_are_the_arguments_they_stand_for():
     settings = {name: p.default for name, p in inspect.signature(cohort.settings).parameters.items()}
     split = {name: p.default for name, p in inspect.signature(cohort.split).parameters.items()}
@@ -169,4 +246,6 @@ def test_the_settings_are_the_arguments_they_stand_for():
         "validation": split["validation"],
         "explain": 0,
         "explain_baseline": 0,
+        "classes": inspect.signature(cohort.explained).parameters["classes"].default,
     }
+    assert settings["classes"] == inspect.signature(cohort.of_classes).parameters["classes"].default == 2

@@ -23,10 +23,11 @@ class Part:
     Attributes:
         images: float32 (sample, channel, *space), in [-1, 1] or, where a paper has it so, in [0, 1].
         truth: uint8 masks or float32 effects (sample, 1, *space); None where nothing is known of any sample.
-        index: a row a sample: ``subject`` (str; never in two splits), ``label`` (int; 0 is the baseline class), and
-            what else the dataset knows. ``split`` (str) where one is published, and ``listed`` (bool) where it is
-            published which samples of class 1 are explained. ``has_truth`` (bool) where it is not
-            known for all; ``content`` (str) is a digest of the image where the same image may come twice.
+        index: a row a sample: ``subject`` (str; never in two splits), ``label`` (int; 0 is the baseline class,
+            unless there are more than two), and what else the dataset knows. ``split`` (str) where one is published,
+            and ``listed`` (bool) where it is published which samples of class 1, or of more than two classes, are
+            explained. ``has_truth`` (bool) where it is not known for all; ``content`` (str) is a digest of the image
+            where the same image may come twice.
     """
 
     images: np.ndarray

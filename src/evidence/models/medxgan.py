@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+from torch.nn.functional import softplus
 
 from evidence import machine, training
-from evidence.augmentation import brightened, shifted
 from evidence.deciding import Decisions
 from evidence.errors import BadInput
+from evidence.generating import coarse, fade, kernel_distance, likely, seen, spread, variation
 from evidence.networks.blocks import Network
 from evidence.networks.latent import Discriminator, Generator, draw
 from evidence.shapes import Images, Labels, Values
@@ -129,8 +129,7 @@ class Learner(training.Learner):
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         """An update of the discriminator, and one of the generator."""
         if self.fading:
-            for optimiser in self.optimisers.values():
-                optimiser.param_groups[0]["lr"] = self.lr * min(1.0, (1 - i / self.steps) / self.fading)
+            fade(self.optimisers.values(), self.lr, i, self.steps, self.fading)
         absent, present = next(batches)
         real = machine.laid_out(torch.cat([absent, present]))
         losses = self.descend("judge", self.judge_terms(real))
@@ -172,9 +171,7 @@ class Learner(training.Learner):
 
     def seen(self, images: Images) -> Images:
         """What the discriminator sees of images."""
-        if self.shift:
-            images = machine.laid_out(shifted(images, self.shift, self.low))
-        return brightened(images, self.brightness) if self.brightness else images
+        return seen(images, self.shift, self.brightness, self.low)
 
     @torch.no_grad()
     @machine.exactly()
@@ -191,47 +188,16 @@ class Learner(training.Learner):
                 images = torch.cat([network(part) for part in latents.split(100)])
             agreed = torch.cat([self.decisions.of(part) for part in images.split(100)]) == labels
             found[f"agreement{suffix}"] = float(agreed.float().mean())
-            apart = [_variation(images[labels == k]) / _variation(real[classes == k]) for k in (0, 1)]
+            apart = [variation(images[labels == k]) / variation(real[classes == k]) for k in (0, 1)]
             found[f"variation{suffix}"] = float(sum(apart) / 2)
             found[f"distance{suffix}"] = float(
-                np.mean([kernel_distance(_small(images[labels == k]), _small(real[classes == k])) for k in (0, 1)])
+                np.mean([kernel_distance(coarse(images[labels == k]), coarse(real[classes == k])) for k in (0, 1)])
             )
         return found
 
 
-def spread(rows: np.ndarray, most: int) -> np.ndarray:
-    """Rows, or as many of them, evenly spread."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
-
-
-def likely(verdict: Values, real: bool) -> Tensor:
-    """The cross-entropy of a discriminator's verdicts, logits, with ``real``."""
-    return binary_cross_entropy_with_logits(verdict.float(), torch.full_like(verdict, float(real), dtype=torch.float32))
-
-
 def class_term(log_odds: Values, asked: Values, kind: str) -> Tensor:
-    """The mean cross-entropy of a classifier of two classes, given the log-odds of class 1, with the probability that is
-    asked for."""
+    """The mean cross-entropy of a classifier of two classes, given the log-odds of class 1, with the probability that
+    is asked for."""
     against = -log_odds if kind == "logits" else 1 - 2 * log_odds.sigmoid()  # class 0's logit, or probability, less 1's
     return (asked * softplus(against) + (1 - asked) * softplus(-against)).mean()
-
-
-def _variation(images: Images) -> Tensor:
-    """The standard deviation of a pixel over images, the root of its mean square over pixels."""
-    return images.var(0).mean().sqrt()
-
-
-def _small(images: Images) -> Tensor:
-    """Images as rows of coarse pixels, 8 a side or in volumes 4."""
-    pool = {4: torch.nn.functional.adaptive_avg_pool2d, 5: torch.nn.functional.adaptive_avg_pool3d}[images.dim()]
-    return pool(images, 8 if images.dim() == 4 else 4).flatten(1)
-
-
-def kernel_distance(first: Tensor, second: Tensor) -> Tensor:
-    """The squared maximum mean discrepancy of two samples, unbiased, with the kernel (1 + x·y / d)³ (Bińkowski et al.,
-    2018, who take features of a network where these are pixels)."""
-    d = first.shape[1]
-    xx, yy, xy = ((1 + a @ b.T / d) ** 3 for a, b in ((first, first), (second, second), (first, second)))
-    n, m = len(first), len(second)
-    within = (xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1))
-    return within - 2 * xy.mean()

@@ -1,10 +1,10 @@
-"""The residual classifier against torchvision's sizes, and what its relatives ask of it."""
+"""The residual classifiers against torchvision's sizes, and what their relatives ask of them."""
 
 import pytest
 import torch
 
 from evidence.networks.lean import folded
-from evidence.networks.resnet import ResNet
+from evidence.networks.resnet import ResNet, ResNet18
 
 SMALL = {"layers": (1, 1, 1, 1), "width": 2, "hidden": 3}
 
@@ -65,3 +65,32 @@ def test_a_grey_image_in_three_channels_is_one(small):
 def test_volumes():
     torch.manual_seed(0)
     assert ResNet(spatial_dims=3, **SMALL).eval()(torch.rand(2, 1, 16, 32, 24)).shape == (2, 2)
+
+
+# --- ResNet-18 --------------------------------------------------------------------------------------------------------
+
+
+def test_resnet_18_has_torchvision_s_parameters_and_the_released_head():
+    with torch.device("meta"):
+        three, one = (ResNet18(channels=channels) for channels in (3, 1))
+    assert sum(p.numel() for p in three.body.parameters()) == 11_176_512
+    assert sum(p.numel() for p in one.body.parameters()) == 11_176_512 - 2 * 64 * 49
+    assert sum(p.numel() for p in three.head.parameters()) == 512 * 64 + 64 + 64 * 2 + 2
+
+
+def test_resnet_18_takes_two_logits_from_the_mean_of_its_last_stage():
+    torch.manual_seed(0)
+    network, kept = ResNet18(channels=1, **SMALL).eval(), []
+    network.last_stage.register_forward_hook(lambda module, inputs, output: kept.append(output))
+    logits = network(torch.rand(3, 1, 60, 96))
+    assert kept[0].shape == (3, 16, 2, 3)
+    first, last = network.head[0], network.head[3]
+    hidden = (kept[0].mean((2, 3)) @ first.weight.T + first.bias).clamp(min=0)
+    torch.testing.assert_close(logits, hidden @ last.weight.T + last.bias)
+    torch.testing.assert_close(folded(network)(torch.ones(2, 1, 60, 96)), network(torch.ones(2, 1, 60, 96)))
+
+
+def test_resnet_18_of_volumes():
+    torch.manual_seed(0)
+    network = ResNet18(channels=1, spatial_dims=3, **SMALL).eval()
+    assert network(torch.rand(2, 1, 16, 32, 24)).shape == (2, 2)

@@ -1,0 +1,166 @@
+"""Anchors: segments that hold the classifier's decision, whatever else the image shows (Ribeiro et al., AAAI 2018),
+with samples stitched together from other images or drawn by a generator (David et al., 2019, GANchors).
+
+Maps: ``anchor`` is 1 on the first trial's anchor and 0 elsewhere, ``often`` the share of trials whose anchor has the
+pixel. ``shown`` is a set of segments that depends on the image alone, so that all samplers can be looked at side by
+side: ``one`` to ``four`` are samples that keep it, and ``one_whole`` to ``four_whole`` what they were made of.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evidence import sampling, segmenting, trials
+from evidence.anchoring import Anchor, Search
+from evidence.errors import BadInput
+from evidence.generating import frozen
+from evidence.inverting import grey
+from evidence.networks.lean import folded
+from evidence.sampling import Cost, Sampler, Spent, Subject, Unreachable
+from evidence.shapes import Images, ManyMaps
+
+MAPS = (
+    *("anchor", "often", "shown"),
+    *("one", "two", "three", "four"),
+    *("one_whole", "two_whole", "three_whole", "four_whole"),
+)
+UNFOLDED = ("generator",)  # some samplers want its batch normalisations
+AT_ONCE = 1
+SAMPLES = 4  # that are maps
+
+
+def attribute(
+    images: Images,
+    donors: np.ndarray,
+    classifier: nn.Module,
+    streams: Sequence[int],
+    generator: nn.Module | None = None,
+    encoder: nn.Module | None = None,
+    *,
+    sampler: Literal["stitching", "descent", "projection"] = "descent",
+    norm: Literal["batch", "running"] = "batch",
+    lr: float = 0.1,
+    threshold: float = 0.05,
+    thresholds: Literal["constant", "drawn"] = "drawn",
+    at_once: int = 64,
+    restart: int = 1_000,
+    limit: int = 5_000,
+    keep: float = 0.2,
+    segmentation: Literal["quickshift", "slic"] = "quickshift",
+    segments: int = 15,
+    compactness: float = 20.0,
+    precision: float = 0.95,
+    delta: float = 0.1,
+    gap: float = 0.15,
+    slack: float = 0.05,
+    batch: int = 100,
+    beam: int = 1,
+    coverage: int = 100,
+    largest: int = 3,
+    repeats: int = 3,
+    fresh: int = 1000,
+    most: int = 0,
+    show: Literal["bright", "middle"] = "bright",
+    shown: int = 2,
+    low: float = -1.0,
+    high: float = 1.0,
+) -> tuple[ManyMaps, dict[str, Tensor]]:
+    """An anchor of each image, sought anew in each of several trials.
+
+    Columns, a number a trial: ``precision`` as the search found it, ``fresh`` from new samples of the final anchor,
+    ``coverage``, ``size`` in segments, ``area`` as a share of the pixels, ``holds`` (1 for an anchor, 0 for the best of
+    what was tried), ``samples`` that the search drew; ``trial_seconds`` of wall clock, ``trial_cpu`` of processors,
+    ``trial_images`` that the generator drew for it and ``trial_updates`` of latents; ``ended``: 1 where the search came
+    to its end, 0 where it was cut off by ``most``, -1 where no latent agreed with the image. Of the latter two nothing
+    is known but what they had cost. And ``segments``, how many the image was cut into.
+
+    Args:
+        sampler: ``stitching`` other images to the anchor, as the original anchors do; ``descent`` is Algorithm 3;
+            ``projection`` is ours, of the same distribution, faster by an order of magnitude.
+        norm: the generator's batch normalisation while latents go down: with statistics of the ``batch`` of latents, or
+            its ``running`` ones. Paper: batch, but for the row "Batch".
+        lr: learning rate of the latents. Released: 0.1 with batch statistics and 0.01 with running ones.
+        threshold: mean square difference to the image, on the anchor, up to which a latent is good. Paper: 0.05 for
+            digits, 0.075 for faces.
+        thresholds: each sample has one below that of its own (Algorithm 2), or all have the same. Released: drawn for
+            the diverse encoder, constant elsewhere.
+        at_once: latents that go down together.
+        restart: steps after which these are given up.
+        limit: steps for one batch of samples, after which the anchor counts as out of reach.
+        keep: chance of a segment outside the anchor to be kept, when stitching.
+        segmentation: how the image is cut.
+        segments: how many there are to be; quickshift's distance is sought so.
+        compactness: of SLIC.
+        precision: that an anchor is to have.
+        delta: chance of being wrong about it.
+        gap: by how much another set may be better than the best one, at most, when their comparison ends.
+        slack: how far below ``precision`` the lower bound of an anchor may lie.
+        batch: samples drawn at once for a set of segments.
+        beam: sets of each size that are kept. Released: 1.
+        coverage: rows of random segments from which coverage is estimated.
+        largest: segments of an anchor at most; 0 for all. Released: 3, though the paper's Table 2 has a mean of 4.2.
+        repeats: searches an image, each with random numbers of its own.
+        fresh: samples that the precision of the final anchor is estimated from anew; 0 for none.
+        most: images that the generator draws for one search at most; 0 for no limit. What is cut off is counted.
+        show: the set of segments that samples are shown of: the ``bright`` ones, or those in the ``middle``.
+        shown: how many these are.
+        low: intensity of the darkest pixel.
+        high: intensity of the brightest.
+    """
+    if sampler != "stitching" and generator is None:
+        raise BadInput(f"sampler: {sampler} draws with a generator; give one: needs: {{generator: <label of a dcgan>}}")
+    if images.dim() != 4:
+        raise BadInput(f"anchors are made of segments of a plane, and these images have {images.dim() - 2} axes")
+    search = Search(precision, delta, gap, slack, batch, beam, coverage, largest)
+    if generator is not None:
+        generator = frozen(generator, norm) if sampler == "descent" else folded(generator)
+
+    def of(subject: Subject, most: int, *purpose: str | int) -> Sampler:
+        """A sampler with random numbers of its own."""
+        (numbers, latents), cost = trials.own(*purpose), Cost(most=most)
+        if sampler == "stitching":
+            return sampling.Stitching(subject, donors, numbers, keep, cost=cost)
+        begin = sampling.prior(generator, latents)
+        if encoder is not None:
+            begin = sampling.encoded(encoder, subject.image, low, high, latents)
+        settings = {"threshold": threshold, "drawn": thresholds == "drawn", "limit": limit, "cost": cost}
+        if sampler == "projection":
+            return sampling.Projection(subject, generator, begin, numbers, **settings)
+        together = {"lr": lr, "at_once": at_once, "restart": restart}
+        return sampling.Descent(subject, generator, begin, numbers, **together, **settings)
+
+    maps, counts, rows = [], [], []
+    for image, own in zip(images.split(1), streams, strict=True):
+        picture = ((image[0] - low) / (high - low)).clamp(0, 1).cpu().numpy()
+        subject = Subject(image, segmenting.cut(picture, segments, kind=segmentation, compactness=compactness))
+        if segmentation == "quickshift" and subject.segments.count != segments:
+            tried = f"after {subject.segments.tries} tries"
+            print(f"an image is cut into {subject.segments.count} segments {tried}, not {segments}", flush=True)
+        if generator is not None:
+            sampling.check(generator, subject)
+        decision, made = trials.Decision(classifier, subject), []
+        for n in range(repeats):
+            made.append(trials.attempt(decision, of(subject, most, own, "trial", n), search, own + n))
+            trials.once_more(decision, of(subject, 0, own, "fresh", n), made[-1], fresh)
+        counts.append(subject.segments.count)
+        rows.append([each.numbers for each in made])
+        chosen = segmenting.CHOICES[show](picture, subject.segments, shown)
+        maps.append(pictures(subject, of(subject, 0, own, "shown"), [each.anchor for each in made], chosen))
+    columns = {name: torch.tensor([[trial[name] for trial in row] for row in rows]) for name in rows[0][0]}
+    return torch.stack(maps), {**columns, "segments": torch.tensor(counts)}
+
+
+def pictures(subject: Subject, sampler: Sampler, anchors: Sequence[Anchor | None], shown: Anchor) -> Tensor:
+    """The maps of an image, (map, height, width): anchors, and samples of a set that depends on the image alone."""
+    anchors = [anchor for anchor in anchors if anchor is not None]
+    masks = [subject.mask(anchor)[0, 0] for anchor in anchors] or [torch.zeros_like(subject.image[0, 0])]
+    try:
+        (drawn,) = sampler.draw([shown], SAMPLES)
+        samples = torch.cat([grey(drawn.images), grey(drawn.whole)])[:, 0]
+    except (Unreachable, Spent):  # then there is nothing to be seen
+        samples = torch.zeros(2 * SAMPLES, *subject.image.shape[2:], device=subject.image.device)
+    known = torch.stack([masks[0], torch.stack(masks).mean(0), subject.mask(shown)[0, 0]])
+    return torch.cat([known, samples])
