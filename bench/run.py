@@ -18,7 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # bench/ is not installed
 
-from bench import latents, paths, workers
+from bench import anchors, latents, paths, workers
+from bench.anchors import Anchors
 from bench.latents import Latents
 from bench.paths import Ways
 from bench.workers import Case, Maps, tuned, untuned, working
@@ -57,6 +58,17 @@ PAPER = {
         at_once=(1, 8, 64),
         iterations=4,
     ),
+    "anchors": Anchors(
+        (28, 28),
+        widths=(512, 256, 128, 64),
+        classifier=(20, 50),
+        hidden=500,
+        grid=(5, 3),
+        donors=1000,
+        searches=5,
+        latents=64,
+        updates=4,
+    ),
 }
 QUICK = {
     "steps2d": Pair((16, 32), batch=2, width=2, apart=False),
@@ -75,8 +87,19 @@ QUICK = {
         at_once=(1, 2),
         iterations=2,
     ),
+    "anchors": Anchors(
+        (28, 28),
+        widths=(4, 4, 4, 4),
+        classifier=(2, 2),
+        hidden=4,
+        grid=(3, 2),
+        donors=20,
+        searches=1,
+        latents=4,
+        updates=2,
+    ),
 }
-ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3, "latents": 3}
+ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3, "latents": 3, "anchors": 5}
 METHODS = {  # as Table 1 calls them
     "gradient": "Gradient",
     "guided_backprop": "Guided backpropagation",
@@ -308,7 +331,34 @@ def searches(sizes: Latents, rounds: int) -> Iterator[str]:
     )
 
 
-MEASURES = {"attribution": attribution, "paths": sweeps, "latents": searches}
+def explanations(sizes: Anchors, rounds: int) -> Iterator[str]:
+    """Random stitching, and an update of latents."""
+    size = "×".join(map(str, sizes.size))
+    yield f"## Anchors: images of {size}, {math.prod(sizes.grid)} segments, MNIST's networks"
+    cases = {
+        "usual": Case(anchors.usual, {"anchors": sizes}, untuned()),
+        "ours, float32": Case(anchors.ours, {"anchors": sizes}, tuned("float32")),
+    }
+    answers, _ = in_turn("anchors", cases, rounds)
+    found = {key: median(values) for key, values in answers.items()}
+    rows = [
+        (what, digits(found["usual", call] * factor), digits(found["ours, float32", call] * factor), digits(ratio))
+        for what, call, factor in (
+            ("search by stitching, s for 1,000 samples", "stitching", 1),
+            (f"update of {sizes.latents} latents, ms", "update", 1000),
+        )
+        for ratio in (found["usual", call] / found["ours, float32", call],)
+    ]
+    table = "\n".join(markdown(("", "usual", "ours", "usual ÷ ours"), rows))
+    yield (
+        f"Medians of {rounds} round{'s' * (rounds > 1)}:\n\n{table}\n\n"
+        f"Usual: anchor-exp 0.0.2.0 with its sampler, {sizes.searches} searches on the same image, segments, donors\n"
+        "and classifier; and torch's Adam on latents, with gradients of the generator's weights computed and left,\n"
+        "nothing folded. Networks are those of the paper, without training; the decision hangs on two segments."
+    )
+
+
+MEASURES = {"attribution": attribution, "paths": sweeps, "latents": searches, "anchors": explanations}
 
 
 # --- the document -----------------------------------------------------------------------------------------------------

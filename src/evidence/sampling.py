@@ -8,6 +8,7 @@ The loss ℓ(z) of a latent is the mean square difference to the given image ove
 intensities in [-1, 1]; latents are good where it is no more than a threshold ξ.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -305,13 +306,15 @@ class Adam:
 
 @dataclass
 class Projection:
-    """Each latent goes by itself down to a threshold of its own, in a few long steps. Ours.
+    """The fastest of a few latents more than are asked for, each of which goes down by itself, in long steps. Ours.
 
-    The root of a loss falls nearly evenly along its gradient, so one step of Newton's method on it leads about to where
-    the loss is what it is to be (Polyak's step); a handful of them arrive where Adam takes dozens. Batch normalisation
-    is folded away, and nobody waits for 64: latents of several anchors are drawn together, those that have arrived
-    leave, and no sample depends on another. What is drawn differs from Algorithm 3 with its thresholds and running
-    statistics in no test of two samples that we made (``docs/anchors.md``).
+    Algorithm 3 replaces whoever has arrived, so that of a batch of 64 the slow ones are overtaken by new ones and never
+    arrive: what it draws are the latents that had a short way. Here so many are begun at once that the same share
+    arrives (``spare``), and nobody is replaced. The root of a loss falls nearly evenly along a line, so a step of
+    Newton's method on it leads about to where the loss is what it is to be (Polyak's step): a handful of them where
+    Adam takes dozens. It leads along the signs of the gradient, which is where Adam goes: along the gradient itself one
+    gets elsewhere, and tests of two samples tell. Batch normalisation is folded away, nobody waits for 64, and latents
+    of several anchors go down together.
 
     Args:
         subject: the image.
@@ -320,12 +323,13 @@ class Projection:
         random: of the thresholds.
         threshold: ξ.
         drawn: each sample has a threshold of its own, from Algorithm 2; else all have ξ.
-        limit: steps of a latent, over all its starts, before its anchor counts as out of reach.
+        limit: steps, before an anchor counts as out of reach.
+        spare: latents that are begun for each sample beyond one.
         aim: what is aimed at, as a share of the threshold; aimed at the threshold itself, a loss comes ever nearer to
             it, and never below.
         longest: step of a latent at most, in a space where latents are about 10 long.
-        patience: steps after which a latent is drawn anew.
-        at_once: latents that go down together.
+        restart: steps after which what has not arrived is begun anew.
+        most: samples of an anchor that are sought together; a request is met so many at a time.
     """
 
     subject: Subject
@@ -335,47 +339,85 @@ class Projection:
     threshold: float = 0.05
     drawn: bool = True
     limit: int = 5 * FRESH_AFTER
+    spare: float = 1.0
     aim: float = 0.9
-    longest: float = 3.0
-    patience: int = 50
-    at_once: int = 256
+    longest: float = 2.0
+    restart: int = 100
+    most: int = 64
     cost: Cost = field(default_factory=Cost)
 
     def draw(self, anchors: Sequence[Anchor], count: int) -> list[Drawn]:
         masks = torch.cat([self.subject.mask(anchor) for anchor in anchors])
-        of = torch.arange(len(anchors), device=masks.device).repeat_interleave(count)  # a sample's anchor
-        whole = torch.cat([self._together(masks, rows) for rows in of.split(self.at_once)])
-        return [self.subject.patched(*each) for each in zip(anchors, whole.split(count), strict=True)]
+        sizes = [min(self.most, count - start) for start in range(0, count, self.most)]
+        found = [self._together(masks, size) for size in sizes]
+        whole = [torch.cat(pieces) for pieces in zip(*found, strict=True)]
+        return [self.subject.patched(anchor, images) for anchor, images in zip(anchors, whole, strict=True)]
 
-    def _together(self, masks: Masks, of: Tensor) -> Images:
-        """A generated image for each of these anchors."""
-        reach = np.full(len(of), self.threshold)
-        if self.drawn:
-            reach = thresholds(len(of), self.threshold, self.random)
-        reach = torch.from_numpy(reach.astype(np.float32)).to(masks.device)
-        latents = torch.cat([self.begin(masks[row : row + 1], 1) for row in of.tolist()])
-        found, rows = torch.empty(len(of), *self.subject.image.shape[1:], device=masks.device), torch.arange(len(of))
-        rows = rows.to(masks.device)
-        for step in range(1, self.limit + 1):
-            z = latents[rows].requires_grad_()
+    def _together(self, masks: Masks, count: int) -> list[Images]:
+        """For each mask, so many generated images that agree with the subject on it."""
+        races = [self._begun(mask[None], count) for mask in masks]
+        for step in range(self.limit):
+            running = [race for race in races if race.wanted]
+            if not running:
+                return [torch.cat(race.found)[:count] for race in races]
+            if step and step % self.restart == 0:
+                for race in running:
+                    race.latents = self.begin(race.mask, len(race.latents))
+            z = torch.cat([race.latents for race in running]).requires_grad_()
+            of = torch.cat([torch.full((len(race.latents),), n) for n, race in enumerate(running)]).to(z.device)
+            mask = torch.cat([race.mask for race in running])[of]
             with torch.enable_grad():
                 generated = self.generator(z)
-                square = ((generated - self.subject.image).square() * masks[of[rows]]).flatten(1).sum(1)
-                loss = square / (masks[of[rows]].flatten(1).sum(1) * generated.shape[1] + 1e-9)
-            self.cost.add(len(rows), 1)
-            good = loss.detach() <= reach[rows]
-            found[rows[good]] = generated.detach()[good]
-            if good.all():
-                return found
-            (gradient,) = torch.autograd.grad(loss[~good].sum(), z)
-            rows, loss, gradient, z = rows[~good], loss.detach()[~good], gradient[~good], z.detach()[~good]
-            latents[rows] = z - self._step(loss, reach[rows], gradient)
-            if step % self.patience == 0:
-                latents[rows] = torch.cat([self.begin(masks[row : row + 1], 1) for row in of[rows].tolist()])
+                square = ((generated - self.subject.image).square() * mask).flatten(1).sum(1)
+                loss = square / (mask.flatten(1).sum(1) * generated.shape[1] + 1e-9)
+            self.cost.add(len(z), 1)
+            sizes = [len(race.latents) for race in running]
+            parts = loss.detach().split(sizes), generated.detach().split(sizes)
+            aims, arrived = zip(*(race.judged(*part) for race, *part in zip(running, *parts, strict=True)), strict=True)
+            if not any(race.wanted for race in running):
+                continue
+            (gradient,) = torch.autograd.grad(loss.sum(), z)
+            moved = z.detach() - self._step(loss.detach(), torch.cat(aims), gradient)
+            for race, latents, gone in zip(running, moved.split(sizes), arrived, strict=True):
+                race.latents = latents[~gone]
         raise Unreachable
 
+    def _begun(self, mask: Mask, count: int) -> "Race":
+        reach = np.full(count, self.threshold)
+        if self.drawn:
+            reach = np.sort(thresholds(count, self.threshold, self.random))[::-1]
+        reach = torch.from_numpy(reach.astype(np.float32)).to(mask.device)
+        return Race(mask, self.begin(mask, count + math.ceil(self.spare * count)), reach)
+
     def _step(self, loss: Values, reach: Values, gradient: Latents) -> Latents:
-        """From a loss to a share of its threshold, as if its root were even."""
-        length = 2 * (loss - (loss * reach * self.aim).sqrt()) / gradient.square().sum(1).clamp(min=1e-12)
-        step = length[:, None] * gradient
-        return step * (self.longest / step.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        """From a loss to a share of its threshold, as if its root were even, all numbers of a latent by the same."""
+        length = 2 * (loss - (loss * reach * self.aim).sqrt()) / gradient.abs().sum(1).clamp(min=1e-12)
+        most = self.longest / math.sqrt(gradient.shape[1])
+        return length.clamp(max=most)[:, None] * gradient.sign()
+
+
+@dataclass
+class Race:
+    """The latents that are still under way to one mask, and the thresholds that are left, descending."""
+
+    mask: Mask
+    latents: Latents
+    reach: Values
+    found: list[Images] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> int:
+        """How many samples are still to come."""
+        return len(self.reach)
+
+    def judged(self, loss: Values, generated: Images) -> tuple[Values, Bool[Tensor, " batch"]]:
+        """Take what is good, the best latents paired with the loosest thresholds. Returns what each is to reach, and
+        who has arrived."""
+        order, wanted = loss.argsort(), self.wanted
+        aims = self.reach.new_full((len(loss),), float(self.reach[-1]) if wanted else 0.0)
+        aims[order[:wanted]] = self.reach
+        arrived = torch.zeros_like(loss, dtype=torch.bool)
+        arrived[order[:wanted]] = loss[order[:wanted]] <= self.reach
+        self.found.append(generated[arrived])
+        self.reach = self.reach[~arrived[order[:wanted]]]
+        return aims, arrived

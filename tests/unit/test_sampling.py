@@ -7,7 +7,7 @@ from torch import nn
 
 from evidence import sampling
 from evidence.errors import BadInput
-from evidence.sampling import Cost, Descent, Spent, Stitching, Subject, Unreachable, losses, thresholds
+from evidence.sampling import Cost, Descent, Projection, Spent, Stitching, Subject, Unreachable, losses, thresholds
 from evidence.segmenting import Segments
 
 
@@ -23,6 +23,28 @@ class Smooth(nn.Module):
 
     def forward(self, latents):
         return self.layers(latents).unflatten(1, (1, 6, 7))
+
+
+class Mild(nn.Module):
+    """Forty numbers to such an image, nearly evenly: the way to where images agree is short, as it is for digits."""
+
+    z = 40
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Linear(40, 42)
+
+    def forward(self, latents):
+        return torch.tanh(0.8 * self.layers(latents)).unflatten(1, (1, 6, 7))
+
+
+@pytest.fixture
+def mild():
+    """Another such generator, and an image of it."""
+    generator = Mild().eval().requires_grad_(False)
+    image = generator(torch.randn(1, 40, generator=torch.Generator().manual_seed(5)))
+    return Subject(image, Segments(np.arange(6)[:, None] * np.ones((1, 7), np.int32), 6)), generator
 
 
 @pytest.fixture
@@ -200,3 +222,91 @@ def test_what_does_not_fit_is_refused(subject, generator):
     other = Subject(torch.zeros(1, 1, 6, 8), subject.segments)
     with pytest.raises(BadInput, match=r"draws images of \(1, 6, 7\), but those to explain are of \(1, 6, 8\)"):
         sampling.check(generator, other)
+
+
+# --- projection -------------------------------------------------------------------------------------------------------
+
+
+def projection(subject, generator, seed, **settings):
+    begin = sampling.prior(generator, torch.Generator().manual_seed(seed))
+    return Projection(subject, generator, begin, np.random.default_rng(seed), **settings)
+
+
+def test_projected_samples_agree_with_the_image_as_nearly_as_was_drawn(subject, generator):
+    anchors = [(0, 3), (), (5,)]
+    found = projection(subject, generator, 1, threshold=0.01).draw(anchors, 50)
+    limits = thresholds(150, 0.01, np.random.default_rng(1)).reshape(3, 50)
+    for anchor, drawn, limit in zip(anchors, found, limits, strict=True):
+        mask = subject.mask(anchor)
+        assert len(drawn.images) == 50
+        assert (np.sort(losses(drawn.whole, subject, mask).numpy()) <= np.sort(limit) + 1e-6).all()
+        assert torch.equal(drawn.images * mask, (subject.image * mask).expand_as(drawn.images))
+        assert torch.equal(drawn.images * (1 - mask), drawn.whole * (1 - mask))
+        assert (drawn.kept == np.isin(np.arange(6), anchor)).all()
+
+
+def test_anchors_that_are_drawn_for_together_do_not_see_each_other(subject, generator):
+    alone = projection(subject, generator, 2, threshold=0.01).draw([(1, 2)], 7)
+    together = projection(subject, generator, 2, threshold=0.01).draw([(1, 2), (4,), ()], 7)
+    assert torch.allclose(alone[0].whole, together[0].whole, atol=1e-4)
+    assert [len(drawn.images) for drawn in together] == [7, 7, 7]
+
+
+def test_a_request_of_many_is_met_some_at_a_time(subject, generator):
+    sampler = projection(subject, generator, 2, most=8)
+    assert len(sampler.draw([()], 20)[0].images) == 20
+    assert sampler.cost.images == 2 * 20
+    assert sampler.cost.updates == 3
+
+
+def test_projection_draws_what_is_asked_for_and_in_fewer_steps(subject, generator):
+    """One sample does not cost a batch of 64; and many take fewer images each than Adam's descent."""
+    begin = sampling.prior(generator, torch.Generator().manual_seed(1))
+    descent = Descent(subject, generator, begin, np.random.default_rng(2), threshold=0.02, drawn=True)
+    ours = projection(subject, generator, 1, threshold=0.02)
+    for sampler in (descent, ours):
+        sampler.draw([(0, 3)], 1)
+    assert ours.cost.images * 8 < descent.cost.images
+    for sampler in (descent, ours):
+        sampler.cost.images = 0
+        sampler.draw([(0, 3)], 64)
+    assert ours.cost.images * 2 < descent.cost.images
+
+
+def difference(first, second):
+    """The maximum mean discrepancy of two samples of images, and its probability if there is none (permutations)."""
+    rows, random = torch.cat([first, second]).flatten(1), torch.Generator().manual_seed(0)
+    square = torch.cdist(rows, rows).square()
+    kernel = torch.exp(-square / square.median())
+    n = len(first)
+
+    def found(order):
+        a, b = order[:n], order[n:]
+        return kernel[a][:, a].mean() + kernel[b][:, b].mean() - 2 * kernel[a][:, b].mean()
+
+    here = found(torch.arange(len(rows)))
+    others = [found(torch.randperm(len(rows), generator=random)) for _ in range(200)]
+    return float(torch.stack([other >= here for other in others]).float().mean())
+
+
+def descended(subject, generator, anchor, count=128):
+    """Samples of Algorithm 3 with drawn thresholds."""
+    begin = sampling.prior(generator, torch.Generator().manual_seed(1))
+    sampler = Descent(subject, generator, begin, np.random.default_rng(1), threshold=0.02, drawn=True)
+    return sampler.draw([anchor], count)[0].images
+
+
+@pytest.mark.parametrize("anchor", [(1,), (0, 3)])
+def test_projected_samples_are_those_of_algorithm_3(mild, anchor):
+    """No test of two samples tells these images apart."""
+    subject, generator = mild
+    projected = projection(subject, generator, 2, threshold=0.02, most=16).draw([anchor], 128)[0].images
+    assert difference(descended(subject, generator, anchor), projected) > 0.01
+
+
+@pytest.mark.parametrize("anchor", [(1,), (0, 3)])
+def test_the_test_of_two_samples_tells_others_apart(mild, anchor):
+    """The anchor put into any image, which agrees with nothing around it, is no such sample."""
+    subject, generator = mild
+    patched = projection(subject, generator, 2, threshold=99.0).draw([anchor], 128)[0].images
+    assert difference(descended(subject, generator, anchor), patched) < 0.01

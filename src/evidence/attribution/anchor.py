@@ -23,9 +23,17 @@ from evidence.sampling import Cost, Sampler, Spent, Subject, Unreachable
 from evidence.shapes import Images, ManyMaps
 
 MAPS = (
-    *("anchor", "often", "shown"),
-    *("one", "two", "three", "four"),
-    *("one_whole", "two_whole", "three_whole", "four_whole"),
+    "anchor",
+    "often",
+    "shown",
+    "one",
+    "two",
+    "three",
+    "four",
+    "one_whole",
+    "two_whole",
+    "three_whole",
+    "four_whole",
 )
 UNFOLDED = ("generator",)  # some samplers want its batch normalisations
 AT_ONCE = 1
