@@ -14,7 +14,7 @@ from evidence.checks import SECTIONS
 from evidence.workflow import Plan
 from tests.conftest import merged
 
-SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan")
+SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan", "ganchors")
 SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose record".split()
 
 

@@ -48,24 +48,28 @@ def test_the_quick_scale_is_planned_in_no_time(fresh):
         ratios.append(planning / importing)
     planned = jobs(run)
     assert min(ratios) < 4, ratios
-    assert planned["train"] == 3 + 2 * 6 + 2 * 2, (
-        "three networks of VA-GAN's paper; six on brains and on X-rays; a classifier and medXGAN on either"
+    assert planned["train"] == 3 + 2 * 6 + 2 * 2 + 2 * 3, (
+        "three networks of VA-GAN's paper; six on brains and on X-rays; a classifier and medXGAN on either; "
+        "classifier, generator and encoder of digits and of faces"
     )
-    assert planned["page"] == 3
+    assert planned["page"] == 4
     assert not (fresh / "results").exists()
 
 
 def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 2 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2, (
+    assert planned["train"] == 2 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2 + 2 * 3, (
         "two classifiers; three seeds of VA-GAN as A, as D with its λ of 10, and as ours; "
         "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter; "
-        "six networks on brains and on X-rays; three seeds of medXGAN and its classifier on brains, one on X-rays"
+        "six networks on brains and on X-rays; three seeds of medXGAN and its classifier on brains, one on X-rays; "
+        "three networks on digits and on faces"
     )
-    assert planned["claims"] == 3
-    assert planned["fetch"] == 2 + 2, "brains and X-rays are real, those of both papers"
+    assert planned["claims"] == 4
+    assert planned["fetch"] == 2 + 2 + 2, "brains, X-rays, digits and faces are real"
     for words in (
+        "dcgan --average 0.999 --judge_widths '[64, 128, 256]' --lr 0.0002 --steps 93800",
+        "--fresh 1000 --limit 5000 --lr 0.01 --most 0 --norm running --repeats 3 --restart 1000 --sampler descent",
         "--class_loss probabilities --class_weight 2.0",
         "--class_loss probabilities --class_weight 1.0",
         "--steps 65000 --validate_every 1000 --widths '[384, 256, 192]' --z1 1000 --z2 100",
@@ -204,7 +208,7 @@ def test_a_failed_job_says_why_at_the_end_of_the_run(root, tmp_path):
     folder = copy_of(root, tmp_path / "evidence")
     config = (folder / "config.yaml").read_text()
     config = config.replace("size: 56", "size: 57").replace(
-        "papers: [baumgartner2018, charachon2021, dravid2022]", "papers: [baumgartner2018]"
+        "papers: [baumgartner2018, charachon2021, dravid2022, david2019]", "papers: [baumgartner2018]"
     )
     (folder / "config.yaml").write_text(config)
     for words in (("--quiet", "rules"), ()):
