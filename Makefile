@@ -15,6 +15,7 @@ install: $(READY)  ## the environment, in .venv
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet --no-deps anchor-exp==0.0.2.0  # what anchors are compared with; its own needs are not needed
 	@touch $@
 
 quick: $(READY)  ## set up, then the quick scale: trainings, maps, tables, figures and pages in results/quick

@@ -6,7 +6,8 @@
 ``EVIDENCE_THREADS``     a number                              default: what Snakemake or OMP_NUM_THREADS says
 
 They are no rerun triggers: a result is not made again because another machine would make it faster. Precision concerns
-training; attribution is float32 everywhere, because bfloat16 visibly changes maps.
+training, and the search for latents that agree with an anchor; all other attribution is float32 everywhere, because
+bfloat16 visibly changes maps.
 """
 
 import ctypes

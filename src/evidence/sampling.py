@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from evidence import machine
 from evidence.anchoring import Anchor
 from evidence.errors import BadInput
 from evidence.segmenting import Segments
@@ -185,6 +186,12 @@ def encoded(encoder: nn.Module, image: Images, low: float, high: float, random: 
     return begin
 
 
+def drawn(generator: nn.Module, latents: Latents) -> Images:
+    """The images of latents, in a training's arithmetic: what is sought is an image that agrees, not a map."""
+    with machine.autocast():
+        return generator(latents).float()
+
+
 def losses(generated: Images, subject: Subject, mask: Mask) -> Values:
     """ℓ of each generated image."""
     pixels = mask.sum() * generated.shape[1]
@@ -258,7 +265,7 @@ class Descent:
             since += 1
             z = latents.z.requires_grad_()
             with torch.enable_grad():
-                generated = self.generator(z)
+                generated = drawn(self.generator, z)
                 loss = losses(generated, self.subject, mask)
                 order = loss.detach().argsort()
                 reach = reach.sort(descending=True).values
@@ -367,7 +374,7 @@ class Projection:
             of = torch.cat([torch.full((len(race.latents),), n) for n, race in enumerate(running)]).to(z.device)
             mask = torch.cat([race.mask for race in running])[of]
             with torch.enable_grad():
-                generated = self.generator(z)
+                generated = drawn(self.generator, z)
                 square = ((generated - self.subject.image).square() * mask).flatten(1).sum(1)
                 loss = square / (mask.flatten(1).sum(1) * generated.shape[1] + 1e-9)
             self.cost.add(len(z), 1)

@@ -369,6 +369,9 @@ def perfect_and_poor(name):
     if name in MEASURED:
         settings, *measured = MEASURED[name]
         return [together(metric.score(filled(metric.COLUMNS, each)), settings) for each in measured]
+    if name == "certainty":
+        found = [metric.score(Latent(), network, draws=20) for network in (Sure(), Unsure())]
+        return [each["certain"] for each in found]
     if name == "class_agreement":
         found = [metric.score(Leaning(sign), Judge(), draws=20) for sign in (1, -1)]
         return [together(each, ("accuracy", "auc")) for each in found]
@@ -445,6 +448,26 @@ class Negative(nn.Module):
 class Itself(nn.Module):
     def path(self, images, labels):
         return images, images
+
+
+class Latent(nn.Module):
+    """Bright or dark images, as their latent's first number says."""
+
+    z = 2
+
+    def forward(self, latents):
+        return latents[:, :1].sign()[:, :, None, None].expand(-1, 1, 8, 8)
+
+
+class Sure(nn.Module):
+    def forward(self, images):
+        z = 20 * images.flatten(1).mean(1, keepdim=True)
+        return torch.cat([-z, z], 1)
+
+
+class Unsure(nn.Module):
+    def forward(self, images):
+        return torch.zeros(len(images), 2)
 
 
 class Leaning(nn.Module):

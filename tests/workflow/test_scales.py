@@ -69,7 +69,7 @@ def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(
     assert planned["fetch"] == 2 + 2 + 2, "brains, X-rays, digits and faces are real"
     for words in (
         "dcgan --average 0.999 --judge_widths '[64, 128, 256]' --lr 0.0002 --steps 93800",
-        "--fresh 1000 --limit 5000 --lr 0.01 --most 0 --norm running --repeats 3 --restart 1000 --sampler descent",
+        "anchor --at_once 64 --batch 100 --fresh 1000 --gap 0.15 --limit 5000 --lr 0.01 --most 0 --norm running",
         "--class_loss probabilities --class_weight 2.0",
         "--class_loss probabilities --class_weight 1.0",
         "--steps 65000 --validate_every 1000 --widths '[384, 256, 192]' --z1 1000 --z2 100",

@@ -8,7 +8,7 @@ import pandas as pd
 from evidence.shapes import Values
 
 BETTER = "higher"
-RANGE = (0.0, float("inf"))
+RANGE = (0.0, 1.0)  # of shares; what is counted, or takes time, has no greatest value
 METHODS = ("anchor",)
 FOUND = ("precision", "fresh", "coverage", "size", "area")
 COUNTED = ("holds", "samples")
