@@ -29,10 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
     samples = np.flatnonzero(index["explain"])
-    truth, wanted = (
-        io.load_truth(args.truth) if args.truth else None,
-        inspect.signature(call.module.attribute).parameters,
-    )
+    truth = io.load_truth(args.truth) if args.truth else None
+    wanted = inspect.signature(call.module.attribute).parameters
     if truth is None and "truth" in wanted:
         raise BadInput(f"{call.name} draws the truth, and none is known; give --truth, or leave it out of this dataset")
     inverted = inversion(args.latents, call.name, samples) if args.latents else None

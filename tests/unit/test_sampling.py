@@ -61,7 +61,7 @@ def subject(generator):
 
 
 def test_thresholds_are_half_a_normal_distribution_below_the_threshold():
-    """Mean and quantiles as the sheet has measured them for 0.05."""
+    """Mean and quantiles of the law for 0.05."""
     found = thresholds(200_000, 0.05, np.random.default_rng(0))
     assert found.max() <= 0.05
     assert found.min() > 0
@@ -117,7 +117,7 @@ def test_the_loss_is_a_mean_over_the_anchor_alone(subject):
 
 
 def twin(subject, generator, begin, random, *, lr, threshold, drawn, count, at_once, restart):
-    """Algorithm 3 as the sheet tells it, with torch's own Adam."""
+    """Algorithm 3 as the released code has it, with torch's own Adam."""
     mask = subject.mask((1, 2))
     if drawn:
         reach = sorted(thresholds(count, threshold, random).tolist(), reverse=True) + [0.0] * (at_once - count)

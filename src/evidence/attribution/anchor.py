@@ -87,7 +87,7 @@ def attribute(
 
     Args:
         sampler: ``stitching`` other images to the anchor, as the original anchors do; ``descent`` is Algorithm 3;
-            ``projection`` is ours, of the same distribution, faster by an order of magnitude.
+            ``projection`` is ours, of nearly the same distribution, in fewer steps (``docs/anchors.md``).
         norm: the generator's batch normalisation while latents go down: with statistics of the ``batch`` of latents, or
             its ``running`` ones. Paper: batch, but for the row "Batch".
         lr: learning rate of the latents. Released: 0.1 with batch statistics and 0.01 with running ones.
