@@ -54,3 +54,12 @@ def upsampled(spatial_dims: int, inputs: int, outputs: int) -> nn.Sequential:
     """Transposed convolution that doubles the size, batch normalisation, ReLU in place."""
     layer = UPCONVOLUTION[spatial_dims](inputs, outputs, 4, stride=2, padding=1, bias=False)
     return nn.Sequential(initialise(layer), normalisation(spatial_dims, outputs), nn.ReLU(inplace=True))
+
+
+def drawn_as_dcgan(layer: nn.Module) -> None:
+    """First weights as DCGAN's (Radford et al., 2016), for ``Module.apply``; dense layers keep torch's."""
+    if isinstance(layer, (*CONVOLUTION.values(), *UPCONVOLUTION.values())):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, tuple(NORMALISATION.values())):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
+        nn.init.zeros_(layer.bias)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network
+from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network, drawn_as_dcgan
 from evidence.networks.lean import Doubling
 from evidence.shapes import Images, Values
 
@@ -48,7 +48,7 @@ class Generator(Network):
             inputs = width
         layers += [_last(size, inputs, channels, len(widths)), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.apply(_drawn)
+        self.apply(drawn_as_dcgan)
 
     def forward(self, latents: Latents) -> Images:
         if latents.shape[1] != self.z:
@@ -89,7 +89,7 @@ class Discriminator(Network):
         frame = tuple(int(side < 4) for side in left)
         layers.append(CONVOLUTION[dims](inputs, 1, 4, stride=2, padding=frame, bias=False))
         self.layers = nn.Sequential(*layers)
-        self.apply(_drawn)
+        self.apply(drawn_as_dcgan)
 
     def forward(self, images: Images) -> Values:
         return self.layers(images).flatten()
@@ -163,12 +163,3 @@ def _last(size: tuple[int, ...], inputs: int, channels: int, widths: int) -> nn.
 
 def _by(size: list[int] | tuple[int, ...]) -> str:
     return "×".join(map(str, size))
-
-
-def _drawn(layer: nn.Module) -> None:
-    """First weights as published."""
-    if isinstance(layer, (*CONVOLUTION.values(), *UPCONVOLUTION.values())):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, tuple(NORMALISATION.values())):
-        nn.init.normal_(layer.weight, 1.0, 0.02)
-        nn.init.zeros_(layer.bias)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from evidence.errors import BadInput
-from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network
+from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network, drawn_as_dcgan
 from evidence.networks.lean import Doubling, Dropout
 from evidence.shapes import Images, Labels, Values
 
@@ -52,7 +52,7 @@ class Generator(Network):
             inputs = width
         layers += [_doubling(spatial_dims, inputs, channels, 8), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.apply(_drawn)
+        self.apply(drawn_as_dcgan)
 
     def forward(self, latents: Latents) -> Images:
         if latents.shape[1] != sum(self.sizes):
@@ -102,7 +102,7 @@ class Discriminator(Network):
             raise BadInput(f"images of {'×'.join(map(str, size))} are too small for {len(widths)} convolutions")
         self.layers = nn.Sequential(*layers)
         self.last = nn.Linear(inputs * torch.Size(sides).numel(), 1)
-        self.apply(_drawn)
+        self.apply(drawn_as_dcgan)
 
     def forward(self, images: Images) -> Values:
         return self.last(self.layers(images).flatten(1)).squeeze(1)
@@ -122,12 +122,3 @@ def _doubling(dims: int, inputs: int, outputs: int, kernel: int) -> nn.Module:
     if dims == 2:
         return Doubling(inputs, outputs, kernel, bias=False)
     return UPCONVOLUTION[dims](inputs, outputs, kernel, stride=2, bias=False)
-
-
-def _drawn(layer: nn.Module) -> None:
-    """First weights as DCGAN's; dense layers keep torch's."""
-    if isinstance(layer, (*CONVOLUTION.values(), *UPCONVOLUTION.values())):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, tuple(NORMALISATION.values())):
-        nn.init.normal_(layer.weight, 1.0, 0.02)
-        nn.init.zeros_(layer.bias)
