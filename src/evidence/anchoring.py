@@ -16,9 +16,13 @@ from jaxtyping import Bool
 from evidence.errors import BadInput
 
 Anchor = tuple[int, ...]  # segments, ascending
-Draw = Callable[[Sequence[Anchor], int], Sequence[tuple[np.ndarray, np.ndarray]]]
+Draw = Callable[[Anchor, int], tuple[np.ndarray, np.ndarray]]
 BISECTIONS = 16
 SMALLEST, LARGEST = 1e-7, 1 - 1e-16  # probabilities whose logarithms are taken
+
+
+class Unreachable(Exception):  # noqa: N818
+    """A sampler has nothing that keeps a set of segments."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,14 @@ class Search:
 
 @dataclass
 class Arm:
-    """A set of segments, and what was drawn for it: how many samples, and how many of them were decided alike."""
+    """A set of segments, and what was drawn for it: how many samples, and how many of them were decided alike. Out of
+    ``reach`` is one that no sample keeps."""
 
     anchor: Anchor
     coverage: float
     drawn: int = 0
     alike: int = 0
+    reach: bool = True
 
     @property
     def mean(self) -> float:
@@ -81,6 +87,7 @@ class Found:
     drawn: int
     holds: bool
     samples: int  # that the whole search drew
+    unreached: int  # sets that were set aside, because no sample keeps them
 
 
 @dataclass
@@ -96,11 +103,17 @@ class Samples:
     anchors: list[Anchor] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)  # (sample, segment)
     alike: list[np.ndarray] = field(default_factory=list)
+    unreached: int = 0
 
     def pull(self, arms: Sequence[Arm], count: int) -> None:
-        """Draw so many for each of these arms."""
-        for arm, drawn in zip(arms, self.draw([arm.anchor for arm in arms], count), strict=True):
-            kept, alike = (np.asarray(each, bool) for each in drawn)
+        """Draw so many for each of these arms, or find that it is out of reach."""
+        for arm in arms:
+            try:
+                kept, alike = (np.asarray(each, bool) for each in self.draw(arm.anchor, count))
+            except Unreachable:
+                arm.reach = False
+                self.unreached += 1
+                continue
             if kept.shape != (count, self.segments) or alike.shape != (count,):
                 raise BadInput(
                     f"the sampler was asked for {count} samples of {self.segments} segments, and gave arrays of "
@@ -164,13 +177,14 @@ def exploration(turn: int, arms: int, delta: float) -> float:
 
 
 def best(arms: Sequence[Arm], count: int, samples: Samples, search: Search) -> list[Arm]:
-    """The ``count`` arms of the highest means, drawn for until no other can be better by more than the gap."""
-    if new := [arm for arm in arms if arm.drawn == 0]:
-        samples.pull(new, 1)
-    if count >= len(arms):
-        return list(arms)
+    """The ``count`` arms of the highest means, drawn for until no other can be better by more than the gap. Arms out of
+    reach are set aside, so fewer may be left."""
+    samples.pull([arm for arm in arms if arm.drawn == 0], 1)
     turn = 1
     while True:
+        arms = [arm for arm in arms if arm.reach]
+        if count >= len(arms):
+            return arms
         order = np.argsort([arm.mean for arm in arms], kind="stable")
         others, leading = ([arms[i] for i in rows] for rows in (order[:-count], order[-count:]))
         beta = exploration(turn, len(arms), search.delta)
@@ -187,9 +201,13 @@ def find(segments: int, draw: Draw, search: Search, random: np.random.Generator)
 
     Args:
         segments: of the image.
-        draw: for some sets of segments and a number of samples, of each of these sets: which segments each sample kept,
-            (sample, segment), those of the set among them, and whether it is decided as the image is, (sample,).
+        draw: for a set of segments and a number of samples: which segments each sample kept, (sample, segment), those
+            of the set among them, and whether it is decided as the image is, (sample,). ``Unreachable`` sets the set
+            aside.
         random: for the rows from which coverage is estimated.
+
+    Raises:
+        Unreachable: if not one set of a single segment can be drawn.
     """
     if segments < 1:
         raise BadInput(f"an anchor is made of segments, and there are {segments}")
@@ -205,20 +223,22 @@ def find(segments: int, draw: Draw, search: Search, random: np.random.Generator)
             for anchor in _extended(beam, segments)
             if (covered := _covered(rows, anchor)) > (chosen.coverage if chosen else -1.0)
         ]
-        if not arms:
+        beam = best(arms, search.beam, samples, search)
+        if not beam:
             break
-        beam = best(arms, min(search.beam, len(arms)), samples, search)
         leaders += beam
         for arm in beam:
             bound = _settled(arm, samples, search, level)
-            holds = arm.mean >= search.precision and bound > search.precision - search.slack
+            holds = arm.reach and arm.mean >= search.precision and bound > search.precision - search.slack
             if holds and (chosen is None or arm.coverage > chosen.coverage):
                 chosen = arm
         if chosen and (search.first or chosen.coverage == 1):
             break
     if chosen:
         return _found(chosen, True, samples)
-    return _found(best(leaders, 1, samples, search)[0], False, samples)
+    if leaders := best(leaders, 1, samples, search):
+        return _found(leaders[0], False, samples)
+    raise Unreachable
 
 
 def _sure(nothing: Arm, samples: Samples, search: Search, level: float) -> bool:
@@ -234,6 +254,8 @@ def _sure(nothing: Arm, samples: Samples, search: Search, level: float) -> bool:
 def _settled(arm: Arm, samples: Samples, search: Search, level: float) -> float:
     """Draw until an arm is an anchor or none, but for the slack. Returns the lower bound of its precision."""
     while True:
+        if not arm.reach:
+            return 0.0
         low, high = lower(arm.mean, level / arm.drawn), upper(arm.mean, level / arm.drawn)
         reached = arm.mean >= search.precision
         if not (low < search.precision - search.slack if reached else high >= search.precision + search.slack):
@@ -253,4 +275,4 @@ def _covered(rows: Bool[np.ndarray, "row segment"], anchor: Anchor) -> float:
 
 
 def _found(arm: Arm, holds: bool, samples: Samples) -> Found:
-    return Found(arm.anchor, arm.mean, arm.coverage, arm.drawn, holds, samples.count)
+    return Found(arm.anchor, arm.mean, arm.coverage, arm.drawn, holds, samples.count, samples.unreached)

@@ -1,15 +1,14 @@
 """Images that keep an anchor and are drawn anew elsewhere: samplers of D(y | A) (David et al., 2019, section 3).
 
 ``Stitching`` takes the rest from other images, as the original anchors do. ``Descent`` takes it from a generator: it
-seeks latents whose image agrees with the given one on the anchor, 64 at a time (Algorithm 3). ``Projection``, ours,
-draws nearly the same in fewer steps; ``docs/anchors.md`` says how near, and what it does not save.
+seeks latents whose image agrees with the given one on the anchor, 64 at a time (Algorithm 3). ``chains.Chains``, ours,
+walks among such latents.
 
 The loss ℓ(z) of a latent is the mean square difference to the given image over the anchor's pixels and channels, for
 intensities in [-1, 1]; latents are good where it is no more than a threshold ξ.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -19,21 +18,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from evidence import machine
-from evidence.anchoring import Anchor
+from evidence.anchoring import Anchor, Unreachable
 from evidence.errors import BadInput
 from evidence.segmenting import Segments
 from evidence.shapes import Images, Values
 
 Latents = Float[Tensor, "start latent"]
 Mask = Float[Tensor, "1 1 *space"]
-Masks = Float[Tensor, "anchor 1 *space"]
 Begin = Callable[[Mask, int], Latents]  # the anchor's mask and a number → latents to start from
 NEVER = 1e-9  # the threshold that is left where all samples asked for are under way
 FRESH_AFTER = 1000  # steps after which latents are given up
-
-
-class Unreachable(Exception):  # noqa: N818
-    """No latent came near the image on the anchor."""
 
 
 class Spent(Exception):  # noqa: N818
@@ -91,11 +85,11 @@ class Cost:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws samples that keep anchors, so many for each."""
+    """Draws so many samples that keep an anchor, or raises ``Unreachable``."""
 
     cost: Cost
 
-    def draw(self, anchors: Sequence[Anchor], count: int) -> list[Drawn]: ...
+    def draw(self, anchor: Anchor, count: int) -> Drawn: ...
 
 
 # --- from other images ------------------------------------------------------------------------------------------------
@@ -129,10 +123,7 @@ class Stitching:
         if not 0 <= self.keep <= 1:
             raise BadInput(f"keep: {self.keep} is no chance; it lies between 0 and 1")
 
-    def draw(self, anchors: Sequence[Anchor], count: int) -> list[Drawn]:
-        return [self._drawn(anchor, count) for anchor in anchors]
-
-    def _drawn(self, anchor: Anchor, count: int) -> Drawn:
+    def draw(self, anchor: Anchor, count: int) -> Drawn:
         chance = self.keep if len(anchor) < self.few else 0.0
         kept = self.random.random((count, self.subject.segments.count)) < chance
         kept[:, list(anchor)] = True
@@ -192,9 +183,9 @@ def drawn(generator: nn.Module, latents: Latents) -> Images:
         return generator(latents).float()
 
 
-def losses(generated: Images, subject: Subject, mask: Masks) -> Values:
-    """ℓ of each generated image, on one mask or on its own."""
-    pixels = mask.flatten(1).sum(1) * generated.shape[1]
+def losses(generated: Images, subject: Subject, mask: Mask) -> Values:
+    """ℓ of each generated image."""
+    pixels = mask.sum() * generated.shape[1]
     return ((generated - subject.image).square() * mask).flatten(1).sum(1) / (pixels + 1e-9)
 
 
@@ -242,10 +233,7 @@ class Descent:
     limit: int = 5 * FRESH_AFTER
     cost: Cost = field(default_factory=Cost)
 
-    def draw(self, anchors: Sequence[Anchor], count: int) -> list[Drawn]:
-        return [self._drawn(anchor, count) for anchor in anchors]
-
-    def _drawn(self, anchor: Anchor, count: int) -> Drawn:
+    def draw(self, anchor: Anchor, count: int) -> Drawn:
         mask = self.subject.mask(anchor)
         sizes = [min(self.at_once, count - start) for start in range(0, count, self.at_once)]
         return self.subject.patched(anchor, torch.cat([self._batch(mask, size) for size in sizes]))
@@ -309,121 +297,3 @@ class Adam:
         self.square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         unit = (self.square / (1 - 0.999**self.count)).sqrt_().add_(1e-8)
         self.z = self.z.detach() - lr / (1 - 0.9**self.count) * self.mean / unit
-
-
-@dataclass
-class Projection:
-    """The fastest of a few latents more than are asked for, each of which goes down by itself, in long steps. Ours.
-
-    Algorithm 3 replaces whoever has arrived, so that of a batch of 64 the slow ones are overtaken by new ones and never
-    arrive: what it draws are the latents that had a short way. Here so many are begun at once that the same share
-    arrives (``spare``), and nobody is replaced. The root of a loss falls nearly evenly along a line, so a step of
-    Newton's method on it leads about to where the loss is what it is to be (Polyak's step): a handful of them where
-    Adam takes dozens. It leads along the signs of the gradient, which is where Adam goes: along the gradient itself one
-    gets elsewhere, and tests of two samples tell. Batch normalisation is folded away, nobody waits for 64, and latents
-    of several anchors go down together.
-
-    Args:
-        subject: the image.
-        generator: draws images of latents; in evaluation mode.
-        begin: draws the latents to start from.
-        random: of the thresholds.
-        threshold: ξ.
-        drawn: each sample has a threshold of its own, from Algorithm 2; else all have ξ.
-        limit: steps, before an anchor counts as out of reach.
-        spare: latents that are begun for each sample beyond one.
-        aim: what is aimed at, as a share of the threshold; aimed at the threshold itself, a loss comes ever nearer to
-            it, and never below.
-        longest: step of a latent at most, in a space where latents are about 10 long.
-        restart: steps after which what has not arrived is begun anew.
-        most: samples of an anchor that are sought together; a request is met so many at a time.
-    """
-
-    subject: Subject
-    generator: nn.Module
-    begin: Begin
-    random: np.random.Generator
-    threshold: float = 0.05
-    drawn: bool = True
-    limit: int = 5 * FRESH_AFTER
-    spare: float = 1.0
-    aim: float = 0.9
-    longest: float = 2.0
-    restart: int = 100
-    most: int = 64
-    cost: Cost = field(default_factory=Cost)
-
-    def draw(self, anchors: Sequence[Anchor], count: int) -> list[Drawn]:
-        masks = torch.cat([self.subject.mask(anchor) for anchor in anchors])
-        sizes = [min(self.most, count - start) for start in range(0, count, self.most)]
-        found = [self._together(masks, size) for size in sizes]
-        whole = [torch.cat(pieces) for pieces in zip(*found, strict=True)]
-        return [self.subject.patched(anchor, images) for anchor, images in zip(anchors, whole, strict=True)]
-
-    def _together(self, masks: Masks, count: int) -> list[Images]:
-        """For each mask, so many generated images that agree with the subject on it."""
-        races = [self._begun(mask[None], count) for mask in masks]
-        for step in range(self.limit):
-            running = [race for race in races if race.wanted]
-            if not running:
-                return [torch.cat(race.found)[:count] for race in races]
-            if step and step % self.restart == 0:
-                for race in running:
-                    race.latents = self.begin(race.mask, len(race.latents))
-            z = torch.cat([race.latents for race in running]).requires_grad_()
-            of = torch.cat([torch.full((len(race.latents),), n) for n, race in enumerate(running)]).to(z.device)
-            mask = torch.cat([race.mask for race in running])[of]
-            with torch.enable_grad():
-                generated = drawn(self.generator, z)
-                loss = losses(generated, self.subject, mask)
-            self.cost.add(len(z), 1)
-            sizes = [len(race.latents) for race in running]
-            parts = loss.detach().split(sizes), generated.detach().split(sizes)
-            aims, arrived = zip(*(race.judged(*part) for race, *part in zip(running, *parts, strict=True)), strict=True)
-            if not any(race.wanted for race in running):
-                continue
-            (gradient,) = torch.autograd.grad(loss.sum(), z)
-            moved = z.detach() - self._step(loss.detach(), torch.cat(aims), gradient)
-            for race, latents, gone in zip(running, moved.split(sizes), arrived, strict=True):
-                race.latents = latents[~gone]
-        raise Unreachable
-
-    def _begun(self, mask: Mask, count: int) -> "Race":
-        reach = np.full(count, self.threshold)
-        if self.drawn:
-            reach = np.sort(thresholds(count, self.threshold, self.random))[::-1]
-        reach = torch.from_numpy(reach.astype(np.float32)).to(mask.device)
-        return Race(mask, self.begin(mask, count + math.ceil(self.spare * count)), reach)
-
-    def _step(self, loss: Values, reach: Values, gradient: Latents) -> Latents:
-        """From a loss to a share of its threshold, as if its root were even, all numbers of a latent by the same."""
-        length = 2 * (loss - (loss * reach * self.aim).sqrt()) / gradient.abs().sum(1).clamp(min=1e-12)
-        most = self.longest / math.sqrt(gradient.shape[1])
-        return length.clamp(max=most)[:, None] * gradient.sign()
-
-
-@dataclass
-class Race:
-    """The latents that are still under way to one mask, and the thresholds that are left, descending."""
-
-    mask: Mask
-    latents: Latents
-    reach: Values
-    found: list[Images] = field(default_factory=list)
-
-    @property
-    def wanted(self) -> int:
-        """How many samples are still to come."""
-        return len(self.reach)
-
-    def judged(self, loss: Values, generated: Images) -> tuple[Values, Bool[Tensor, " batch"]]:
-        """Take what is good, the best latents paired with the loosest thresholds. Returns what each is to reach, and
-        who has arrived."""
-        order, wanted = loss.argsort(), self.wanted
-        aims = self.reach.new_full((len(loss),), float(self.reach[-1]) if wanted else 0.0)
-        aims[order[:wanted]] = self.reach
-        arrived = torch.zeros_like(loss, dtype=torch.bool)
-        arrived[order[:wanted]] = loss[order[:wanted]] <= self.reach
-        self.found.append(generated[arrived])
-        self.reach = self.reach[~arrived[order[:wanted]]]
-        return aims, arrived

@@ -1,7 +1,6 @@
 """A search for an anchor as an experiment: what it found, what that cost, and whether it holds for new samples."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +8,13 @@ import torch
 from jaxtyping import Bool
 from torch import nn
 
-from evidence.anchoring import Anchor, Draw, Search, find
-from evidence.sampling import Sampler, Spent, Subject, Unreachable
+from evidence.anchoring import Anchor, Draw, Search, Unreachable, find
+from evidence.sampling import Sampler, Spent, Subject
 from evidence.seeds import rng, stream
 from evidence.shapes import Images
 
 ENDED, CUT_OFF, OUT_OF_REACH = 1, 0, -1
-OUTCOME = ("precision", "coverage", "size", "area", "holds", "samples")
+OUTCOME = ("precision", "coverage", "size", "area", "holds", "samples", "unreached")
 
 
 @dataclass
@@ -39,18 +38,16 @@ class Decision:
     def drawing(self, sampler: Sampler) -> Draw:
         """Samples as a search asks for them."""
 
-        def draw(anchors: Sequence[Anchor], count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-            drawn = sampler.draw(anchors, count)
-            alike = self.alike(torch.cat([each.images for each in drawn])).reshape(len(drawn), count)
-            return [(each.kept, row) for each, row in zip(drawn, alike, strict=True)]
+        def draw(anchor: Anchor, count: int) -> tuple[np.ndarray, np.ndarray]:
+            drawn = sampler.draw(anchor, count)
+            return drawn.kept, self.alike(drawn.images)
 
         return draw
 
     def precision(self, sampler: Sampler, anchor: Anchor, count: int) -> float:
         """The share of so many new samples that are decided alike; NaN where they cannot be had."""
         try:
-            (drawn,) = sampler.draw([anchor], count)
-            return float(self.alike(drawn.images).mean())
+            return float(self.alike(sampler.draw(anchor, count).images).mean())
         except (Unreachable, Spent):
             return float("nan")
 
@@ -88,6 +85,7 @@ def attempt(decision: Decision, sampler: Sampler, search: Search, seed: int) -> 
             "area": float(np.isin(subject.segments.labels, found.anchor).mean()),
             "holds": float(found.holds),
             "samples": found.samples,
+            "unreached": found.unreached,
         }
     return Trial(found.anchor if found else None, numbers)
 

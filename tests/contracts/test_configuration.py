@@ -104,6 +104,7 @@ LAYERS = [
         "anchoring",
         "segmenting",
         "sampling",
+        "chains",
         "trials",
         "workflow",
     },

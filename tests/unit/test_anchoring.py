@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import entropy
 
-from evidence.anchoring import Arm, Samples, Search, best, exploration, find, lower, upper
+from evidence.anchoring import Arm, Samples, Search, Unreachable, best, exploration, find, lower, upper
 from evidence.errors import BadInput
 
 
@@ -49,10 +49,7 @@ class Rule:
         self.segments, self.chance, self.keep = segments, chance, keep
         self.random, self.asked = np.random.default_rng(seed), []
 
-    def __call__(self, anchors, count):
-        return [self.drawn(anchor, count) for anchor in anchors]
-
-    def drawn(self, anchor, count):
+    def __call__(self, anchor, count):
         self.asked.append((anchor, count))
         kept = self.random.random((count, self.segments)) < self.keep
         kept[:, list(anchor)] = True
@@ -108,9 +105,7 @@ def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_othe
     }
     samples = Samples(
         3,
-        lambda anchors, count: [
-            (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]) for anchor in anchors
-        ],
+        lambda anchor, count: (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]),
     )
     for anchor in rows:
         samples.pull([Arm(anchor, 1.0)], len(rows[anchor]))
@@ -133,6 +128,44 @@ def test_the_best_arm_is_the_best_and_no_other_is_drawn_for_more_often():
     assert {arm.anchor for arm in best(arms, 2, samples, Search())} == {(2,), (4,)}
 
 
+class Short(Rule):
+    """Sets with one of some segments cannot be drawn; of others, after so many samples."""
+
+    def __init__(self, segments, chance, *, never=(), after=None):
+        super().__init__(segments, chance, keep=0.0)
+        self.never, self.after, self.given = set(never), after or {}, {}
+
+    def __call__(self, anchor, count):
+        self.given[anchor] = self.given.get(anchor, 0) + count
+        if self.never & set(anchor) or self.given[anchor] > self.after.get(anchor, np.inf):
+            raise Unreachable
+        return super().__call__(anchor, count)
+
+
+def test_sets_that_cannot_be_drawn_are_set_aside_and_counted():
+    """The anchor would be 2 and 5, or 4 if not so sure; 5 is out of reach, and with it all that it is part of."""
+    rule = Short(6, lambda kept: 1.0 if {2, 5} <= kept else 0.97 if 4 in kept else 0.3, never=[5])
+    found = find(6, rule, Search(), np.random.default_rng(0))
+    assert (found.anchor, found.holds) == ((4,), True)
+    assert found.unreached == sum(5 in anchor for anchor in rule.given) > 0
+    assert found.samples == sum(count for _, count in rule.asked)
+
+
+def test_a_set_that_can_be_drawn_no_more_is_no_anchor():
+    """The best of its size ends while it is compared, or while it is settled whether it holds."""
+    for limit in (50, 150):
+        rule = Short(5, lambda kept: 0.95 if 1 in kept else 0.5, after={(1,): limit})
+        found = find(5, rule, Search(largest=1), np.random.default_rng(0))
+        assert not found.holds
+        assert found.anchor != (1,)
+        assert found.unreached == 1
+
+
+def test_where_no_segment_can_be_drawn_the_search_says_so():
+    with pytest.raises(Unreachable):
+        find(3, Short(3, lambda kept: 0.5, never=[0, 1, 2]), Search(), np.random.default_rng(0))
+
+
 def test_what_cannot_be_searched_is_refused():
     with pytest.raises(BadInput, match="precision: 1.5"):
         Search(precision=1.5)
@@ -141,7 +174,7 @@ def test_what_cannot_be_searched_is_refused():
     with pytest.raises(BadInput, match="there are 0"):
         find(0, Rule(1, both), Search(), np.random.default_rng(0))
     with pytest.raises(BadInput, match="asked for 1 samples of 4 segments"):
-        find(4, lambda anchors, count: [(np.zeros((2, 4)), np.zeros(2))], Search(), np.random.default_rng(0))
+        find(4, lambda anchor, count: (np.zeros((2, 4)), np.zeros(2)), Search(), np.random.default_rng(0))
 
 
 class Stream:
@@ -158,9 +191,6 @@ class Stream:
         kept[:, list(anchor)] = 1
         chance = 1 - np.prod([1 - self.chances[each] for each in anchor]) if anchor else self.chances.min() / 2
         return kept, (draws < chance).astype(int)
-
-    def ours(self, anchors, count):
-        return [self.take(anchor, count) for anchor in anchors]
 
     def theirs(self, rows):
         """As anchor-exp asks: raw data, kept segments, labels."""
@@ -187,7 +217,7 @@ def test_it_agrees_with_anchor_exp_on_the_same_samples(seed, beam, monkeypatch):
     search = Search(beam=beam, largest=4)
     mine, its = Stream(9, chances, seed), Stream(9, chances, seed)
     rows = np.random.default_rng(seed).integers(0, 2, (search.coverage, 9)).astype(bool)
-    ours = find(9, mine.ours, search, np.random.default_rng(seed))
+    ours = find(9, mine.take, search, np.random.default_rng(seed))
     theirs = library.AnchorBaseBeam.anchor_beam(
         its.theirs(rows),
         delta=search.delta,

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from evidence import sampling
+from evidence.anchoring import Unreachable
 from evidence.errors import BadInput
-from evidence.sampling import Cost, Descent, Projection, Spent, Stitching, Subject, Unreachable, losses, thresholds
+from evidence.sampling import Cost, Descent, Spent, Stitching, Subject, losses, thresholds
 from evidence.segmenting import Segments
 
 
@@ -23,28 +24,6 @@ class Smooth(nn.Module):
 
     def forward(self, latents):
         return self.layers(latents).unflatten(1, (1, 6, 7))
-
-
-class Mild(nn.Module):
-    """Forty numbers to such an image, nearly evenly: the way to where images agree is short, as it is for digits."""
-
-    z = 40
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layers = nn.Linear(40, 42)
-
-    def forward(self, latents):
-        return torch.tanh(0.8 * self.layers(latents)).unflatten(1, (1, 6, 7))
-
-
-@pytest.fixture
-def mild():
-    """Another such generator, and an image of it."""
-    generator = Mild().eval().requires_grad_(False)
-    image = generator(torch.randn(1, 40, generator=torch.Generator().manual_seed(5)))
-    return Subject(image, Segments(np.arange(6)[:, None] * np.ones((1, 7), np.int32), 6)), generator
 
 
 @pytest.fixture
@@ -88,7 +67,7 @@ def test_a_threshold_out_of_range_is_drawn_again_and_one_above_is_reflected():
 
 def test_a_stitched_sample_is_the_image_on_what_it_kept_and_one_donor_elsewhere(subject):
     donors = np.random.default_rng(1).uniform(-1, 1, (5, 1, 6, 7)).astype(np.float32)
-    (drawn,) = Stitching(subject, donors, np.random.default_rng(0)).draw([(1, 4)], 400)
+    drawn = Stitching(subject, donors, np.random.default_rng(0)).draw((1, 4), 400)
     assert drawn.kept[:, [1, 4]].all()
     others = drawn.kept[:, [0, 2, 3, 5]].mean()
     assert abs(others - 0.2) < 0.03
@@ -100,9 +79,9 @@ def test_a_stitched_sample_is_the_image_on_what_it_kept_and_one_donor_elsewhere(
         for strip in range(6):
             assert (sample[:, strip] == (image if kept[strip] else whole)[:, strip]).all()
     assert sources == set(range(5))
-    (five,) = Stitching(subject, donors, np.random.default_rng(0)).draw([(0, 1, 2, 3, 4)], 200)
+    five = Stitching(subject, donors, np.random.default_rng(0)).draw((0, 1, 2, 3, 4), 200)
     assert not five.kept[:, 5].any(), "of five segments or more nothing else is kept"
-    (nothing,) = Stitching(subject, donors, np.random.default_rng(0), keep=0.0).draw([()], 50)
+    nothing = Stitching(subject, donors, np.random.default_rng(0), keep=0.0).draw((), 50)
     assert torch.equal(nothing.images, nothing.whole)
 
 
@@ -164,7 +143,7 @@ def test_descent_is_algorithm_3(subject, generator, drawn, mode, restart):
     begin = sampling.prior(generator, torch.Generator().manual_seed(1))
     expected = twin(subject, generator, begin, np.random.default_rng(2), count=9, **settings)
     begin = sampling.prior(generator, torch.Generator().manual_seed(1))
-    (found,) = Descent(subject, generator, begin, np.random.default_rng(2), **settings).draw([(1, 2)], 9)
+    found = Descent(subject, generator, begin, np.random.default_rng(2), **settings).draw((1, 2), 9)
     assert torch.allclose(found.whole, expected, atol=1e-5)
     mask = subject.mask((1, 2))
     assert torch.equal(found.images * mask, (subject.image * mask).expand_as(found.images))
@@ -176,10 +155,10 @@ def test_descent_is_algorithm_3(subject, generator, drawn, mode, restart):
 def test_a_request_is_met_a_batch_at_a_time_and_its_cost_is_known(subject, generator):
     begin = sampling.prior(generator, torch.Generator().manual_seed(1))
     sampler = Descent(subject, generator, begin, np.random.default_rng(2), threshold=0.02, at_once=8)
-    assert len(sampler.draw([(0, 3)], 20)[0].images) == 20
+    assert len(sampler.draw((0, 3), 20).images) == 20
     assert sampler.cost.images == 8 * sampler.cost.updates
     before = sampler.cost.images
-    assert len(sampler.draw([()], 20)[0].images) == 20
+    assert len(sampler.draw((), 20).images) == 20
     assert sampler.cost.images - before == 3 * 8, "nothing to agree on: all starts are good"
 
 
@@ -188,9 +167,9 @@ def test_what_no_latent_reaches_ends(subject, generator):
     far = Subject(torch.full_like(subject.image, 5.0), subject.segments)
     settings = {"at_once": 4, "restart": 10, "limit": 25}
     with pytest.raises(Unreachable):
-        Descent(far, generator, begin, np.random.default_rng(2), **settings).draw([(0,)], 2)
+        Descent(far, generator, begin, np.random.default_rng(2), **settings).draw((0,), 2)
     with pytest.raises(Spent):
-        Descent(far, generator, begin, np.random.default_rng(2), cost=Cost(most=50), **settings).draw([(0,)], 2)
+        Descent(far, generator, begin, np.random.default_rng(2), cost=Cost(most=50), **settings).draw((0,), 2)
 
 
 class Codes(nn.Module):
@@ -222,91 +201,3 @@ def test_what_does_not_fit_is_refused(subject, generator):
     other = Subject(torch.zeros(1, 1, 6, 8), subject.segments)
     with pytest.raises(BadInput, match=r"draws images of \(1, 6, 7\), but those to explain are of \(1, 6, 8\)"):
         sampling.check(generator, other)
-
-
-# --- projection -------------------------------------------------------------------------------------------------------
-
-
-def projection(subject, generator, seed, **settings):
-    begin = sampling.prior(generator, torch.Generator().manual_seed(seed))
-    return Projection(subject, generator, begin, np.random.default_rng(seed), **settings)
-
-
-def test_projected_samples_agree_with_the_image_as_nearly_as_was_drawn(subject, generator):
-    anchors = [(0, 3), (), (5,)]
-    found = projection(subject, generator, 1, threshold=0.01).draw(anchors, 50)
-    limits = thresholds(150, 0.01, np.random.default_rng(1)).reshape(3, 50)
-    for anchor, drawn, limit in zip(anchors, found, limits, strict=True):
-        mask = subject.mask(anchor)
-        assert len(drawn.images) == 50
-        assert (np.sort(losses(drawn.whole, subject, mask).numpy()) <= np.sort(limit) + 1e-6).all()
-        assert torch.equal(drawn.images * mask, (subject.image * mask).expand_as(drawn.images))
-        assert torch.equal(drawn.images * (1 - mask), drawn.whole * (1 - mask))
-        assert (drawn.kept == np.isin(np.arange(6), anchor)).all()
-
-
-def test_anchors_that_are_drawn_for_together_do_not_see_each_other(subject, generator):
-    alone = projection(subject, generator, 2, threshold=0.01).draw([(1, 2)], 7)
-    together = projection(subject, generator, 2, threshold=0.01).draw([(1, 2), (4,), ()], 7)
-    assert torch.allclose(alone[0].whole, together[0].whole, atol=1e-4)
-    assert [len(drawn.images) for drawn in together] == [7, 7, 7]
-
-
-def test_a_request_of_many_is_met_some_at_a_time(subject, generator):
-    sampler = projection(subject, generator, 2, most=8)
-    assert len(sampler.draw([()], 20)[0].images) == 20
-    assert sampler.cost.images == 2 * 20
-    assert sampler.cost.updates == 3
-
-
-def test_projection_draws_what_is_asked_for_and_in_fewer_steps(subject, generator):
-    """One sample does not cost a batch of 64; and many take fewer images each than Adam's descent."""
-    begin = sampling.prior(generator, torch.Generator().manual_seed(1))
-    descent = Descent(subject, generator, begin, np.random.default_rng(2), threshold=0.02, drawn=True)
-    ours = projection(subject, generator, 1, threshold=0.02)
-    for sampler in (descent, ours):
-        sampler.draw([(0, 3)], 1)
-    assert ours.cost.images * 8 < descent.cost.images
-    for sampler in (descent, ours):
-        sampler.cost.images = 0
-        sampler.draw([(0, 3)], 64)
-    assert ours.cost.images * 2 < descent.cost.images
-
-
-def difference(first, second):
-    """The maximum mean discrepancy of two samples of images, and its probability if there is none (permutations)."""
-    rows, random = torch.cat([first, second]).flatten(1), torch.Generator().manual_seed(0)
-    square = torch.cdist(rows, rows).square()
-    kernel = torch.exp(-square / square.median())
-    n = len(first)
-
-    def found(order):
-        a, b = order[:n], order[n:]
-        return kernel[a][:, a].mean() + kernel[b][:, b].mean() - 2 * kernel[a][:, b].mean()
-
-    here = found(torch.arange(len(rows)))
-    others = [found(torch.randperm(len(rows), generator=random)) for _ in range(200)]
-    return float(torch.stack([other >= here for other in others]).float().mean())
-
-
-def descended(subject, generator, anchor, count=128):
-    """Samples of Algorithm 3 with drawn thresholds."""
-    begin = sampling.prior(generator, torch.Generator().manual_seed(1))
-    sampler = Descent(subject, generator, begin, np.random.default_rng(1), threshold=0.02, drawn=True)
-    return sampler.draw([anchor], count)[0].images
-
-
-@pytest.mark.parametrize("anchor", [(1,), (0, 3)])
-def test_projected_samples_are_those_of_algorithm_3(mild, anchor):
-    """No test of two samples tells these images apart."""
-    subject, generator = mild
-    projected = projection(subject, generator, 2, threshold=0.02, most=16).draw([anchor], 128)[0].images
-    assert difference(descended(subject, generator, anchor), projected) > 0.01
-
-
-@pytest.mark.parametrize("anchor", [(1,), (0, 3)])
-def test_the_test_of_two_samples_tells_others_apart(mild, anchor):
-    """The anchor put into any image, which agrees with nothing around it, is no such sample."""
-    subject, generator = mild
-    patched = projection(subject, generator, 2, threshold=99.0).draw([anchor], 128)[0].images
-    assert difference(descended(subject, generator, anchor), patched) < 0.01

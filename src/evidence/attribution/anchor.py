@@ -6,6 +6,7 @@ pixel. ``shown`` is a set of segments that depends on the image alone, so that a
 side: ``one`` to ``four`` are samples that keep it, and ``one_whole`` to ``four_whole`` what they were made of.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evidence import sampling, segmenting, trials
-from evidence.anchoring import Anchor, Search
+from evidence import chains, sampling, segmenting, trials
+from evidence.anchoring import Anchor, Search, Unreachable
 from evidence.errors import BadInput
 from evidence.generating import frozen
 from evidence.inverting import grey
 from evidence.networks.lean import folded
-from evidence.sampling import Cost, Sampler, Spent, Subject, Unreachable
+from evidence.sampling import Cost, Sampler, Spent, Subject
+from evidence.seeds import stream
 from evidence.shapes import Images, ManyMaps
 
 MAPS = (
@@ -38,6 +40,7 @@ MAPS = (
 UNFOLDED = ("generator",)  # some samplers want its batch normalisations
 AT_ONCE = 1
 SAMPLES = 4  # that are maps
+PATIENT = 5  # starts of walkers to an anchor that a search has found
 
 
 def attribute(
@@ -48,7 +51,7 @@ def attribute(
     generator: nn.Module | None = None,
     encoder: nn.Module | None = None,
     *,
-    sampler: Literal["stitching", "descent", "projection"] = "descent",
+    sampler: Literal["stitching", "descent", "chains"] = "descent",
     norm: Literal["batch", "running"] = "batch",
     lr: float = 0.1,
     threshold: float = 0.05,
@@ -56,6 +59,9 @@ def attribute(
     at_once: int = 64,
     restart: int = 1_000,
     limit: int = 5_000,
+    bank: int = 16_384,
+    walkers: int = 16,
+    thin: int = 3,
     keep: float = 0.2,
     segmentation: Literal["quickshift", "slic"] = "quickshift",
     segments: int = 15,
@@ -80,14 +86,15 @@ def attribute(
 
     Columns, a number a trial: ``precision`` as the search found it, ``fresh`` from new samples of the final anchor,
     ``coverage``, ``size`` in segments, ``area`` as a share of the pixels, ``holds`` (1 for an anchor, 0 for the best of
-    what was tried), ``samples`` that the search drew; ``trial_seconds`` of wall clock, ``trial_cpu`` of processors,
-    ``trial_images`` that the generator drew for it and ``trial_updates`` of latents; ``ended``: 1 where the search came
-    to its end, 0 where it was cut off by ``most``, -1 where no latent agreed with the image. Of the latter two nothing
-    is known but what they had cost. And ``segments``, how many the image was cut into.
+    what was tried), ``samples`` that the search drew, sets that no latent reached (``unreached``); ``trial_seconds`` of
+    wall clock, ``trial_cpu`` of processors, ``trial_images`` that the generator drew for it and ``trial_updates`` of
+    latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1 where no latent
+    agreed with the image on any segment. Of the latter two nothing is known but what they had cost. And ``segments``,
+    how many the image was cut into.
 
     Args:
         sampler: ``stitching`` other images to the anchor, as the original anchors do; ``descent`` is Algorithm 3;
-            ``projection`` is ours, of nearly the same distribution, in fewer steps (``docs/anchors.md``).
+            ``chains``, ours, draws what the generator draws where it agrees with the image (``docs/anchors.md``).
         norm: the generator's batch normalisation while latents go down: with statistics of the ``batch`` of latents, or
             its ``running`` ones. Paper: batch, but for the row "Batch".
         lr: learning rate of the latents. Released: 0.1 with batch statistics and 0.01 with running ones.
@@ -97,7 +104,10 @@ def attribute(
             the diverse encoder, constant elsewhere.
         at_once: latents that go down together.
         restart: steps after which these are given up.
-        limit: steps for one batch of samples, after which the anchor counts as out of reach.
+        limit: steps for one batch of samples, after which the set counts as out of reach.
+        bank: images that the generator draws once for all images, of the sampler ``chains``; their time is nobody's.
+        walkers: of this sampler, for a set of segments.
+        thin: steps of these between two samples.
         keep: chance of a segment outside the anchor to be kept, when stitching.
         segmentation: how the image is cut.
         segments: how many there are to be; quickshift's distance is sought so.
@@ -126,7 +136,12 @@ def attribute(
     if generator is not None:
         generator = frozen(generator, norm) if sampler == "descent" else folded(generator)
 
-    def of(subject: Subject, most: int, *purpose: str | int) -> Sampler:
+    @functools.cache
+    def drawn_before(number: int) -> chains.Bank:
+        """A bank for each trial, and one more for whatever judges what trials found."""
+        return chains.bank(generator, bank, torch.Generator().manual_seed(stream(number, "bank")), images.device)
+
+    def of(subject: Subject, most: int, number: int, *purpose: str | int) -> Sampler:
         """A sampler with random numbers of its own."""
         (numbers, latents), cost = trials.own(*purpose), Cost(most=most)
         if sampler == "stitching":
@@ -134,10 +149,11 @@ def attribute(
         begin = sampling.prior(generator, latents)
         if encoder is not None:
             begin = sampling.encoded(encoder, subject.image, low, high, latents)
-        settings = {"threshold": threshold, "drawn": thresholds == "drawn", "limit": limit, "cost": cost}
-        if sampler == "projection":
-            return sampling.Projection(subject, generator, begin, numbers, **settings)
-        together = {"lr": lr, "at_once": at_once, "restart": restart}
+        settings = {"threshold": threshold, "drawn": thresholds == "drawn", "cost": cost}
+        if sampler == "chains":
+            walk = {"walkers": walkers, "thin": thin, "tries": 1 if number < repeats else PATIENT}
+            return chains.Chains(subject, generator, drawn_before(number), numbers, latents, **walk, **settings)
+        together = {"lr": lr, "at_once": at_once, "restart": restart, "limit": limit}
         return sampling.Descent(subject, generator, begin, numbers, **together, **settings)
 
     maps, counts, rows = [], [], []
@@ -151,12 +167,12 @@ def attribute(
             sampling.check(generator, subject)
         decision, made = trials.Decision(classifier, subject), []
         for n in range(repeats):
-            made.append(trials.attempt(decision, of(subject, most, own, "trial", n), search, own + n))
-            trials.once_more(decision, of(subject, 0, own, "fresh", n), made[-1], fresh)
+            made.append(trials.attempt(decision, of(subject, most, n, own, "trial", n), search, own + n))
+            trials.once_more(decision, of(subject, 0, repeats, own, "fresh", n), made[-1], fresh)
         counts.append(subject.segments.count)
         rows.append([each.numbers for each in made])
         chosen = segmenting.CHOICES[show](picture, subject.segments, shown)
-        maps.append(pictures(subject, of(subject, 0, own, "shown"), [each.anchor for each in made], chosen))
+        maps.append(pictures(subject, of(subject, 0, repeats, own, "shown"), [each.anchor for each in made], chosen))
     columns = {name: torch.tensor([[trial[name] for trial in row] for row in rows]) for name in rows[0][0]}
     return torch.stack(maps), {**columns, "segments": torch.tensor(counts)}
 
@@ -166,7 +182,7 @@ def pictures(subject: Subject, sampler: Sampler, anchors: Sequence[Anchor | None
     anchors = [anchor for anchor in anchors if anchor is not None]
     masks = [subject.mask(anchor)[0, 0] for anchor in anchors] or [torch.zeros_like(subject.image[0, 0])]
     try:
-        (drawn,) = sampler.draw([shown], SAMPLES)
+        drawn = sampler.draw(shown, SAMPLES)
         samples = torch.cat([grey(drawn.images), grey(drawn.whole)])[:, 0]
     except (Unreachable, Spent):  # then there is nothing to be seen
         samples = torch.zeros(2 * SAMPLES, *subject.image.shape[2:], device=subject.image.device)

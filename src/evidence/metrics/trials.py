@@ -11,7 +11,7 @@ BETTER = "higher"
 RANGE = (0.0, 1.0)  # of shares; what is counted, or takes time, has no greatest value
 METHODS = ("anchor",)
 FOUND = ("precision", "fresh", "coverage", "size", "area")
-COUNTED = ("holds", "samples")
+COUNTED = ("holds", "samples", "unreached")
 COST = {"minutes": ("trial_seconds", 1 / 60), "cpu": ("trial_cpu", 1 / 60), "images": ("trial_images", 1)}
 COLUMNS = (*FOUND, *COUNTED, *(column for column, _ in COST.values()), "trial_updates", "ended")
 
@@ -19,8 +19,9 @@ COLUMNS = (*FOUND, *COUNTED, *(column for column, _ in COST.values()), "trial_up
 def score(samples: pd.DataFrame) -> Mapping[str, Values]:
     """Of each trial of each image: ``precision``, as the search found it; ``fresh``, as new samples have it;
     ``coverage``; ``size`` in segments and ``area`` as a share of the image, of an empty anchor 0; ``holds``, 1 where it
-    is an anchor and 0 where it is the best of what was tried; ``samples`` that the search drew. Of these more is better
-    but for size, area and samples. ``precision_held``, ``fresh_held`` and ``size_held`` are of anchors alone.
+    is an anchor and 0 where it is the best of what was tried; ``samples`` that the search drew, and sets of segments
+    that it set aside as out of reach (``unreached``). Of these more is better but for size, area and the last two.
+    ``precision_held``, ``fresh_held`` and ``size_held`` are of anchors alone.
 
     And what it cost: ``minutes`` of wall clock and of processors (``cpu``), ``images`` that the generator drew and
     ``updates`` of latents. ``ended`` is 1 where the search came to its end and 0 where it was cut off or no latent

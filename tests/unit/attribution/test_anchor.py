@@ -55,7 +55,7 @@ SAMPLERS = {
     "stitching": {"sampler": "stitching"},
     "descent": {"sampler": "descent"},
     "running": {"sampler": "descent", "norm": "running", "thresholds": "constant", "lr": 0.05},
-    "projection": {"sampler": "projection"},
+    "chains": {"sampler": "chains", "bank": 200},
 }
 
 
@@ -101,9 +101,9 @@ def test_an_encoder_says_where_samples_start(image, donors):
 
 
 def test_each_trial_and_each_image_has_random_numbers_of_its_own(image, donors):
-    _, first = explained(image, donors, sampler="projection", repeats=3)
+    _, first = explained(image, donors, sampler="chains", bank=20, repeats=3)
     assert len(set(first["trial_images"][0].tolist())) > 1
-    _, again = explained(image, donors, sampler="projection", repeats=3)
+    _, again = explained(image, donors, sampler="chains", bank=20, repeats=3)
     for name in ("samples", "trial_images", "precision"):
         assert torch.equal(first[name], again[name])
 
@@ -119,7 +119,7 @@ def test_a_search_that_costs_too_much_is_cut_off_and_counted(image, donors):
 def test_an_image_that_no_latent_comes_near_to_is_reported(donors):
     """Every second pixel is bright: the generator draws bands."""
     rough = torch.from_numpy(np.indices((1, 1, 18, 18)).sum(0) % 2 * 2.0 - 1).float()
-    for sampler in ("descent", "projection"):
+    for sampler in ("descent", "chains"):
         _, columns = explained(rough, donors, sampler=sampler, limit=60, segmentation="slic", segments=4, fresh=10)
         assert (columns["ended"] == -1).all()
         assert columns["precision"].isnan().all()
@@ -134,8 +134,8 @@ def test_segments_that_cannot_be_had_are_told(image, donors, capsys):
 
 
 def test_what_does_not_fit_is_refused(image, donors):
-    with pytest.raises(BadInput, match="projection draws with a generator; give one"):
-        attribute(image, donors, Third(), [7], sampler="projection")
+    with pytest.raises(BadInput, match="chains draws with a generator; give one"):
+        attribute(image, donors, Third(), [7], sampler="chains")
     with pytest.raises(BadInput, match="segments of a plane, and these images have 3 axes"):
         attribute(image[None], donors, Third(), [7], sampler="stitching")
     with pytest.raises(BadInput, match=r"draws images of \(1, 18, 18\), but those to explain are of \(1, 12, 12\)"):

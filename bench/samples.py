@@ -1,0 +1,177 @@
+r"""Whether samplers of anchors draw what the generator draws: each beside images that agree by chance.
+
+    python bench/samples.py --generator generator.safetensors#average --classifier lenet.safetensors \
+        --images images.npy --index index.parquet --out docs/measured/samples.md
+
+For each image the segment is taken that is largest among those which enough of many generated images agree with by
+chance; these are the truth. What a sampler draws is compared with them by the maximum mean discrepancy of the samples'
+pixels (Gaussian kernel of median width), whose probability under no difference is found by permutations, and by how
+many are decided as the image is.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from evidence import chains, io, machine, provenance, sampling, segmenting, trials, weights
+from evidence.anchoring import Anchor
+from evidence.generating import frozen
+from evidence.networks.lean import folded
+from evidence.sampling import Sampler, Subject
+from evidence.seeds import rng
+
+THRESHOLD, SEGMENTS = 0.05, 15
+PERMUTATIONS = 500
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--generator", required=True, help="weights of a dcgan, path#network")
+    parser.add_argument("--classifier", required=True, help="weights of a classifier, path#network")
+    parser.add_argument("--images", required=True, help="images.npy of the dataset")
+    parser.add_argument("--index", required=True, help="index.parquet of the dataset")
+    parser.add_argument("--chance", type=int, default=100_000, help="images that may agree by chance")
+    parser.add_argument("--count", type=int, default=128, help="samples of each sampler")
+    parser.add_argument("--bank", type=int, default=8192, help="images of the chains' bank")
+    parser.add_argument("--out", required=True, help="a Markdown file")
+    given = parser.parse_args()
+    machine.prepare()
+    rows = list(compared(given))
+    with io.replacing(Path(given.out)) as aside:
+        aside.write_text(page(given, pd.DataFrame(rows)))
+
+
+def compared(given: argparse.Namespace) -> Iterator[dict]:
+    """A row for each anchor and sampler."""
+    generator = weights.load(given.generator, "average")
+    classifier = machine.place(folded(weights.load(given.classifier, "classifier")))
+    plain = machine.place(folded(generator)).requires_grad_(False)
+    random = torch.Generator().manual_seed(1)
+    truth = chains.bank(plain, given.chance, random, machine.device())
+    known = chains.bank(plain, given.bank, random, machine.device())
+    index = io.load_table(given.index)
+    images = io.load_array(given.images)
+    for row in np.flatnonzero(index["explain"]):
+        image = machine.to_device(torch.from_numpy(np.array(images[row][None], np.float32)))
+        picture = ((image[0] + 1) / 2).clamp(0, 1).cpu().numpy()
+        subject = Subject(image, segmenting.cut(picture, SEGMENTS))
+        decision = trials.Decision(classifier, subject)
+        for anchor, agreeing in chosen(subject, plain, truth, 2 * given.count):
+            patched = subject.patched(anchor, agreeing).images
+            first, second = patched[: given.count], patched[given.count : 2 * given.count]
+            facts = {"label": int(index["label"].iloc[row]), "pixels": int(subject.mask(anchor).sum())}
+            facts |= {"chance": len(agreeing) / given.chance, "truth": float(decision.alike(patched[:2000]).mean())}
+            yield (
+                facts
+                | {"sampler": "chance, others", "p": probability(first, second)}
+                | {"alike": float(decision.alike(second).mean())}
+            )
+            for name, make in samplers(subject, generator, plain, known, int(row)).items():
+                yield facts | {"sampler": name} | judged(make, anchor, first, decision, given.count)
+
+
+def chosen(subject: Subject, generator: nn.Module, truth: chains.Bank, wanted: int) -> Iterator[tuple[Anchor, Tensor]]:
+    """The largest segment that enough images agree with by chance, and these images."""
+    sampler = chains.Chains(subject, generator, truth, rng(0, "truth"), torch.Generator().manual_seed(2))
+    for segment in np.argsort(-subject.segments.areas):
+        agreeing = sampler._opened((int(segment),)).agreeing
+        if wanted <= len(agreeing) <= len(truth.latents) // 20:  # what many agree with tells samplers not apart
+            yield (int(segment),), agreeing.images
+            return
+
+
+def samplers(
+    subject: Subject, generator: nn.Module, plain: nn.Module, known: chains.Bank, seed: int
+) -> dict[str, Callable[[], Sampler]]:
+    """Each with its settings."""
+
+    def descent(norm: str, **settings) -> Sampler:
+        begin = sampling.prior(plain, torch.Generator().manual_seed(seed))
+        network = machine.place(frozen(generator, norm))
+        return sampling.Descent(subject, network, begin, rng(seed, norm), threshold=THRESHOLD, **settings)
+
+    return {
+        "Chains": lambda: chains.Chains(
+            subject, plain, known, rng(seed, "chains"), torch.Generator().manual_seed(seed), threshold=THRESHOLD
+        ),
+        "Algorithm 3, running statistics": lambda: descent("running", lr=0.1, drawn=True),
+        "Algorithm 3, batch statistics": lambda: descent("batch", lr=0.1, drawn=True),
+    }
+
+
+def judged(
+    make: Callable[[], Sampler], anchor: Anchor, truth: Tensor, decision: trials.Decision, count: int
+) -> dict[str, float]:
+    """What a sampler draws for an anchor, and what that costs. Chains give nothing out of their bank."""
+    sampler = make()
+    if isinstance(sampler, chains.Chains):
+        sampler.draw(anchor, max(1, len(sampler._opened(anchor).agreeing)))
+    before, began = sampler.cost.images, time.perf_counter()
+    images = sampler.draw(anchor, count).images
+    cost = (sampler.cost.images - before) / count
+    took = (time.perf_counter() - began) / count
+    alike = float(decision.alike(images).mean())
+    return {"p": probability(truth, images), "alike": alike, "images": cost, "milliseconds": 1000 * took}
+
+
+def probability(first: Tensor, second: Tensor) -> float:
+    """Of so large a discrepancy, if both were samples of one distribution."""
+    rows = torch.cat([first, second]).flatten(1).double()
+    square = torch.cdist(rows, rows).square()
+    kernel, n = torch.exp(-square / square.median()), len(first)
+    random = torch.Generator().manual_seed(0)
+    signs = torch.ones(PERMUTATIONS + 1, len(rows), dtype=torch.float64, device=rows.device)
+    for sign in signs:
+        order = torch.arange(len(rows)) if sign is signs[0] else torch.randperm(len(rows), generator=random)
+        sign[order[n:].to(rows.device)] = -1
+    found = ((signs @ kernel) * signs).sum(1)
+    return float((found[1:] >= found[0] - 1e-9).double().mean())
+
+
+def page(given: argparse.Namespace, table: pd.DataFrame) -> str:
+    """What was found, a table over anchors and one of each."""
+    lines = [
+        "# Do samplers draw what the generator draws?",
+        "",
+        "Written by `bench/samples.py`, never by hand.",
+        "",
+        f"- **Machine**: {machine.describe()}",
+        f"- **Generator**: {provenance.facts(given.generator.partition('#')[0]).get('steps', 'steps unknown')}",
+        f"- **Chance**: {given.chance} generated images; of each image to explain one segment, the largest that "
+        f"{2 * given.count} of them or more agree with, and at most a twentieth",
+        f"- **Samples**: {given.count} a sampler and anchor, against as many that agree by chance",
+        "",
+    ]
+    named = table.groupby("sampler", sort=False)
+    lines += [
+        "| | p < 0.05 | median p | off in alike | images a sample | milliseconds |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, part in named:
+        off = (part["alike"] - part["truth"]).abs().mean()
+        cost = " | ".join(
+            "" if part[key].isna().all() else f"{part[key].median():.1f}" for key in ("images", "milliseconds")
+        )
+        lines.append(
+            f"| {name} | {(part['p'] < 0.05).sum()} of {len(part)} | {part['p'].median():.2f} | {off:.3f} | {cost} |"
+        )
+    lines += ["", "Off in alike: how far the share that is decided as the image is from the truth's, on average.", ""]
+    lines += [
+        "| image | pixels | by chance | alike, truth | sampler | alike | p | images a sample |",
+        "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for row in table.itertuples():
+        cost = "" if np.isnan(row.images) else f"{row.images:.1f}"
+        facts = f"{row.label} | {row.pixels} | {row.chance:.4f} | {row.truth:.2f}"
+        lines.append(f"| {facts} | {row.sampler} | {row.alike:.2f} | {row.p:.2f} | {cost} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

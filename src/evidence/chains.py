@@ -1,0 +1,268 @@
+"""Samples of D(y | A) that a generator draws of itself: Markov chains in its latents, for anchors at interactive speed.
+
+What is sampled is the generator's own distribution, given that an image agrees with the subject on an anchor: latents
+z from N(0, I) for which ℓ(z) ≤ u, with a threshold u each. A generated image that agrees by chance is such a sample, so
+what chains draw can be compared with what is true. Algorithm 3 sets out for the same and does not arrive there;
+``docs/anchors.md`` has both beside it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import one_hot
+
+from evidence.anchoring import Anchor, Unreachable
+from evidence.sampling import Cost, Drawn, Latents, Mask, Subject, drawn, losses, thresholds
+from evidence.shapes import Images, Values
+
+AT_ONCE = 512  # images drawn, or compared, together
+WANTED = 0.3  # share of a walker's steps that are to be taken; for a normal distribution about the best there is
+STRIDES = 0.01, 1.0  # shortest and longest
+LASTING = 2  # times the samples, of walkers that took gradients to begin
+FEW = 4  # walkers that go on along gradients, however long it takes
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Latents from N(0, I) and their images, drawn once for all anchors of all subjects."""
+
+    latents: Latents
+    images: Images
+
+
+@torch.no_grad()
+def bank(generator: nn.Module, count: int, random: torch.Generator, device: torch.device) -> Bank:
+    """So many of them."""
+    latents = torch.randn(count, generator.z, generator=random).to(device)
+    return Bank(latents, torch.cat([drawn(generator, part) for part in latents.split(AT_ONCE)]))
+
+
+@dataclass
+class States:
+    """Latents, their images, the losses of these on an anchor, and the thresholds that they are to stay below."""
+
+    latents: Latents
+    images: Images
+    losses: Values
+    reach: Values
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def __getitem__(self, rows) -> "States":
+        return States(self.latents[rows], self.images[rows], self.losses[rows], self.reach[rows])
+
+    def put(self, rows, others: "States") -> None:
+        """Others in the places of some."""
+        for name in ("latents", "images", "losses", "reach"):
+            getattr(self, name)[rows] = getattr(others, name)
+
+
+@dataclass
+class Walk:
+    """What is known of an anchor: samples that were not given away yet, and walkers that find more."""
+
+    mask: Mask
+    agreeing: States  # of the bank
+    stock: list[Images]
+    walkers: States | None = None
+    left: int = 0  # samples of each of these walkers, before they begin anew
+    stride: float = 0.5
+    steps: int = 0
+
+    def take(self, count: int) -> Images:
+        """Samples out of the stock."""
+        every = torch.cat(self.stock)
+        self.stock = [every[count:]]
+        return every[:count]
+
+
+@dataclass
+class Chains:
+    """Samples of anchors by walks through latents. Ours.
+
+    Images of the bank that agree are samples for nothing. Where these are used up, walkers go on from them: a step
+    z ← √(1 - β²) z + β ξ, ξ from N(0, I), taken where the loss stays below the walker's threshold, leaves the
+    distribution as it is (preconditioned Crank-Nicolson; Cotter et al., 2013, section 4.2) and costs an image, with no
+    gradient. Where fewer of the bank agree than there are walkers, they start from its nearest, and from walkers to
+    parts of the anchor: steps of Newton's method on the root of the loss bring a share of them below their thresholds,
+    the others go on from where these are (as in Au and Beck, 2001, subset simulation), and steps that give no samples
+    forget the way. After a few samples each, walkers begin anew elsewhere.
+
+    Args:
+        subject: the image.
+        generator: draws images of latents; in evaluation mode.
+        bank: of the same generator.
+        random: of the thresholds.
+        latents: random numbers of the walkers.
+        threshold: ξ.
+        drawn: each sample has a threshold of its own, from Algorithm 2; else all have ξ.
+        walkers: of an anchor.
+        thin: steps between two samples of a walker.
+        settle: steps of a walker that did not start from a sample, before its first.
+        rounds: samples of a walker before it begins anew, and twice as many where that takes gradients.
+        share: of walkers that are to arrive by gradients, before the others follow.
+        least: share that has to: of the kin of one or two walkers nothing can be learned, however many samples.
+        limit: steps along gradients.
+        tries: starts of walkers before an anchor is out of reach.
+        halving: such steps after which the worse half of those that have not arrived gives up, down to four.
+        longest: such a step at most, in a space where latents are about 10 long.
+        aim: what such a step leads to, as a share of the threshold; aimed at the threshold itself, a loss comes ever
+            nearer to it, and never below.
+    """
+
+    subject: Subject
+    generator: nn.Module
+    bank: Bank
+    random: np.random.Generator
+    latents: torch.Generator
+    threshold: float = 0.05
+    drawn: bool = True
+    walkers: int = 16
+    thin: int = 3
+    settle: int = 10
+    rounds: int = 2
+    share: float = 0.5
+    least: float = 0.25
+    limit: int = 40
+    tries: int = 1
+    halving: int = 6
+    longest: float = 2.0
+    aim: float = 0.8
+    cost: Cost = field(default_factory=Cost)
+    walks: dict[Anchor, Walk] = field(default_factory=dict, init=False)
+
+    def __post_init__(self):
+        labels = torch.from_numpy(self.subject.segments.labels.astype(np.int64)).flatten().to(self.bank.images.device)
+        inside = one_hot(labels, self.subject.segments.count).float()
+        self.pixels = inside.sum(0) * self.bank.images.shape[1]
+        off = [(part - self.subject.image).square().sum(1).flatten(1) @ inside for part in self._parts()]
+        self.off = torch.cat(off)  # squares summed over each segment: (bank, segment)
+
+    def draw(self, anchor: Anchor, count: int) -> Drawn:
+        if anchor not in self.walks:
+            self.walks[anchor] = self._opened(anchor)
+        walk = self.walks[anchor]
+        while sum(map(len, walk.stock)) < count:
+            if walk.left == 0:
+                self._begin(walk, anchor)
+            for _ in range(self.thin):
+                self._step(walk)
+            walk.stock.append(walk.walkers.images.clone())
+            walk.left -= 1
+        return self.subject.patched(anchor, walk.take(count))
+
+    # --- what the bank has --------------------------------------------------------------------------------------------
+
+    def _parts(self) -> Iterator[Images]:
+        yield from self.bank.images.split(AT_ONCE)
+
+    def _losses(self, anchor: Anchor) -> Values:
+        """ℓ of each image of the bank."""
+        parts = list(anchor)
+        return self.off[:, parts].sum(1) / (self.pixels[parts].sum() + 1e-9)
+
+    def _reach(self, count: int) -> Values:
+        """Thresholds."""
+        found = thresholds(count, self.threshold, self.random) if self.drawn else np.full(count, self.threshold)
+        return torch.from_numpy(found.astype(np.float32)).to(self.bank.latents.device)
+
+    def _opened(self, anchor: Anchor) -> Walk:
+        """A walk with those images of the bank in stock that agree, in an order of its own."""
+        loss = self._losses(anchor)
+        reach = self._reach(len(loss))
+        order = self._shuffled(len(loss))
+        good = order[loss[order] <= reach[order]]
+        agreeing = States(self.bank.latents[good], self.bank.images[good], loss[good], reach[good])
+        return Walk(self.subject.mask(anchor), agreeing, [agreeing.images])
+
+    def _shuffled(self, count: int) -> torch.Tensor:
+        """Places in random order."""
+        return torch.randperm(count, generator=self.latents).to(self.bank.latents.device)
+
+    # --- walkers ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, walk: Walk, anchor: Anchor) -> None:
+        """Set walkers on their way, from samples where there are enough."""
+        if len(walk.agreeing) >= self.walkers:
+            walk.left = self.rounds
+            walk.walkers = walk.agreeing[self._shuffled(len(walk.agreeing))[: self.walkers]]
+            return
+        walk.left = LASTING * self.rounds
+        for _ in range(self.tries):
+            walkers = self._nearest(walk, anchor)
+            arrived = self._arrive(walkers, walk.mask)
+            if arrived.float().mean() >= self.least:
+                break
+        else:
+            if walk.walkers is None:
+                raise Unreachable
+            return  # those that are there go on
+        self._follow(walkers, arrived)
+        walk.walkers = walkers
+        for _ in range(self.settle):
+            self._step(walk)
+
+    def _nearest(self, walk: Walk, anchor: Anchor) -> States:
+        """Latents whose images are nearest to agreeing: of the bank, half of the nearest ones at random, and of walkers
+        to parts of the anchor."""
+        rows = self._losses(anchor).argsort()[: 2 * self.walkers]
+        rows = rows[self._shuffled(len(rows))[: self.walkers]]
+        parts = [other.walkers for part, other in self.walks.items() if other.walkers and set(part) < set(anchor)]
+        latents = torch.cat([self.bank.latents[rows], *(part.latents for part in parts)])
+        images = torch.cat([self.bank.images[rows], *(part.images for part in parts)])
+        found = States(latents, images, losses(images, self.subject, walk.mask), self._reach(len(latents)))
+        return found[found.losses.argsort()[: self.walkers]]
+
+    def _arrive(self, walkers: States, mask: Mask) -> torch.Tensor:
+        """Take walkers down along gradients, until a share of them is below its thresholds. Returns which are."""
+        going = torch.arange(len(walkers), device=mask.device)
+        for step in range(self.limit):
+            away = going[walkers.losses[going] > walkers.reach[going]]
+            if not len(away) or (walkers.losses <= walkers.reach).float().mean() >= self.share:
+                break
+            if step and step % self.halving == 0:
+                away = away[walkers.losses[away].argsort()][: max(FEW, len(away) // 2)]
+            going = away
+            z, reach = walkers.latents[away].requires_grad_(), walkers.reach[away]
+            with torch.enable_grad():
+                images = drawn(self.generator, z)
+                loss = losses(images, self.subject, mask)
+                (gradient,) = torch.autograd.grad(loss.sum(), z)
+            self.cost.add(len(away), 1)
+            z, images, loss = z.detach(), images.detach(), loss.detach()
+            on = loss > reach  # what has not arrived goes on: its image is no longer that of its latent
+            z[on] -= self._newton(loss, reach, gradient)[on]
+            walkers.put(away, States(z, images, loss, reach))
+        return walkers.losses <= walkers.reach
+
+    def _newton(self, loss: Values, reach: Values, gradient: Latents) -> Latents:
+        """From a loss to a share of its threshold, as if its root fell evenly along the gradient (Polyak's step)."""
+        length = 2 * (loss - (loss * reach * self.aim).sqrt()).clamp(min=0)
+        step = (length / gradient.square().sum(1).clamp(min=1e-12))[:, None] * gradient
+        return step * (self.longest / step.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
+
+    def _follow(self, walkers: States, arrived: torch.Tensor) -> None:
+        """Those that have not arrived go on from where others are, chosen at random."""
+        there, away = torch.nonzero(arrived)[:, 0], torch.nonzero(~arrived)[:, 0]
+        chosen = torch.randint(len(there), (len(away),), generator=self.latents).to(there.device)
+        walkers.put(away, walkers[there[chosen]])
+
+    @torch.no_grad()
+    def _step(self, walk: Walk) -> None:
+        """One step of all walkers, and a stride that comes nearer to what is wanted, ever less."""
+        now = walk.walkers
+        noise = torch.randn(now.latents.shape, generator=self.latents).to(now.latents.device)
+        latents = math.sqrt(1 - walk.stride**2) * now.latents + walk.stride * noise
+        images = drawn(self.generator, latents)
+        self.cost.add(len(latents))
+        loss = losses(images, self.subject, walk.mask)
+        taken = loss <= now.reach
+        now.put(taken, States(latents, images, loss, now.reach)[taken])
+        walk.steps += 1
+        factor = math.exp((float(taken.float().mean()) - WANTED) / math.sqrt(walk.steps))
+        walk.stride = min(max(walk.stride * factor, STRIDES[0]), STRIDES[1])
