@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 from torch.nn.functional import one_hot
 
@@ -19,10 +20,10 @@ from evidence.anchoring import Anchor, Unreachable
 from evidence.sampling import Cost, Drawn, Latents, Mask, Subject, drawn, losses, thresholds
 from evidence.shapes import Images, Values
 
+Directions = Float[torch.Tensor, "latent direction"]  # orthonormal
 AT_ONCE = 512  # images drawn, or compared, together
 WANTED = 0.3  # share of a walker's steps that are to be taken; for a normal distribution about the best there is
 STRIDES = 0.01, 1.0  # shortest and longest
-LASTING = 2  # times the samples, of walkers that took gradients to begin
 FEW = 4  # walkers that go on along gradients, however long it takes
 
 
@@ -71,7 +72,8 @@ class Walk:
     stock: list[Images]
     walkers: States | None = None
     left: int = 0  # samples of each of these walkers, before they begin anew
-    stride: float = 0.5
+    inner: Directions | None = None  # in which the loss changes most, where that is known
+    strides: dict[str, float] = field(default_factory=lambda: {"all": 0.5, "outer": 0.5, "inner": 0.1})
     steps: int = 0
 
     def take(self, count: int) -> Images:
@@ -91,7 +93,9 @@ class Chains:
     gradient. Where fewer of the bank agree than there are walkers, they start from its nearest, and from walkers to
     parts of the anchor: steps of Newton's method on the root of the loss bring a share of them below their thresholds,
     the others go on from where these are (as in Au and Beck, 2001, subset simulation), and steps that give no samples
-    forget the way. After a few samples each, walkers begin anew elsewhere.
+    forget the way. The gradients tell in which few directions the loss changes: of three steps two go across these,
+    and farther, and one along them (as in Cui, Law and Marzouk, 2016, dimension-independent likelihood-informed MCMC).
+    After a few samples each, walkers begin anew elsewhere.
 
     Args:
         subject: the image.
@@ -104,7 +108,7 @@ class Chains:
         walkers: of an anchor.
         thin: steps between two samples of a walker.
         settle: steps of a walker that did not start from a sample, before its first.
-        rounds: samples of a walker before it begins anew, and twice as many where that takes gradients.
+        rounds: samples of a walker before it begins anew.
         share: of walkers that are to arrive by gradients, before the others follow.
         least: share that has to: of the kin of one or two walkers nothing can be learned, however many samples.
         limit: steps along gradients.
@@ -124,11 +128,11 @@ class Chains:
     drawn: bool = True
     walkers: int = 16
     thin: int = 3
-    settle: int = 10
+    settle: int = 6
     rounds: int = 2
     share: float = 0.5
     least: float = 0.25
-    limit: int = 40
+    limit: int = 24
     tries: int = 1
     halving: int = 6
     longest: float = 2.0
@@ -188,14 +192,13 @@ class Chains:
 
     def _begin(self, walk: Walk, anchor: Anchor) -> None:
         """Set walkers on their way, from samples where there are enough."""
+        walk.left = self.rounds
         if len(walk.agreeing) >= self.walkers:
-            walk.left = self.rounds
             walk.walkers = walk.agreeing[self._shuffled(len(walk.agreeing))[: self.walkers]]
             return
-        walk.left = LASTING * self.rounds
         for _ in range(self.tries):
             walkers = self._nearest(walk, anchor)
-            arrived = self._arrive(walkers, walk.mask)
+            arrived, gradients = self._arrive(walkers, walk.mask)
             if arrived.float().mean() >= self.least:
                 break
         else:
@@ -203,6 +206,7 @@ class Chains:
                 raise Unreachable
             return  # those that are there go on
         self._follow(walkers, arrived)
+        walk.inner = steepest(gradients) if len(gradients) else None
         walk.walkers = walkers
         for _ in range(self.settle):
             self._step(walk)
@@ -218,8 +222,10 @@ class Chains:
         found = States(latents, images, losses(images, self.subject, walk.mask), self._reach(len(latents)))
         return found[found.losses.argsort()[: self.walkers]]
 
-    def _arrive(self, walkers: States, mask: Mask) -> torch.Tensor:
-        """Take walkers down along gradients, until a share of them is below its thresholds. Returns which are."""
+    def _arrive(self, walkers: States, mask: Mask) -> tuple[torch.Tensor, Latents]:
+        """Take walkers down along gradients, until a share of them is below its thresholds. Returns which are, and the
+        gradients."""
+        gradients = [walkers.latents[:0]]
         going = torch.arange(len(walkers), device=mask.device)
         for step in range(self.limit):
             away = going[walkers.losses[going] > walkers.reach[going]]
@@ -234,11 +240,12 @@ class Chains:
                 loss = losses(images, self.subject, mask)
                 (gradient,) = torch.autograd.grad(loss.sum(), z)
             self.cost.add(len(away), 1)
+            gradients.append(gradient)
             z, images, loss = z.detach(), images.detach(), loss.detach()
             on = loss > reach  # what has not arrived goes on: its image is no longer that of its latent
             z[on] -= self._newton(loss, reach, gradient)[on]
             walkers.put(away, States(z, images, loss, reach))
-        return walkers.losses <= walkers.reach
+        return walkers.losses <= walkers.reach, torch.cat(gradients)
 
     def _newton(self, loss: Values, reach: Values, gradient: Latents) -> Latents:
         """From a loss to a share of its threshold, as if its root fell evenly along the gradient (Polyak's step)."""
@@ -254,10 +261,18 @@ class Chains:
 
     @torch.no_grad()
     def _step(self, walk: Walk) -> None:
-        """One step of all walkers, and a stride that comes nearer to what is wanted, ever less."""
-        now = walk.walkers
+        """One step of all walkers, and a stride that comes nearer to what is wanted, ever less. What moves, all
+        of a latent or a part of it, moves as N(0, I) allows."""
+        now, which = walk.walkers, "all"
+        if walk.inner is not None:
+            which = "inner" if walk.steps % 3 == 2 else "outer"
+        stride = walk.strides[which]
         noise = torch.randn(now.latents.shape, generator=self.latents).to(now.latents.device)
-        latents = math.sqrt(1 - walk.stride**2) * now.latents + walk.stride * noise
+        move = (math.sqrt(1 - stride**2) - 1) * now.latents + stride * noise
+        if which != "all":
+            inside = (move @ walk.inner) @ walk.inner.T
+            move = inside if which == "inner" else move - inside
+        latents = now.latents + move
         images = drawn(self.generator, latents)
         self.cost.add(len(latents))
         loss = losses(images, self.subject, walk.mask)
@@ -265,4 +280,12 @@ class Chains:
         now.put(taken, States(latents, images, loss, now.reach)[taken])
         walk.steps += 1
         factor = math.exp((float(taken.float().mean()) - WANTED) / math.sqrt(walk.steps))
-        walk.stride = min(max(walk.stride * factor, STRIDES[0]), STRIDES[1])
+        walk.strides[which] = min(max(stride * factor, STRIDES[0]), STRIDES[1])
+
+
+def steepest(gradients: Latents, share: float = 0.97) -> Directions:
+    """The fewest directions that hold a share of the squares of gradients, each of which counts the same."""
+    every = gradients / gradients.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    _, values, directions = torch.linalg.svd(every, full_matrices=False)
+    held = values.square().cumsum(0) / values.square().sum()
+    return directions[: int((held < share).sum()) + 1].T

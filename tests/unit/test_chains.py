@@ -101,7 +101,7 @@ def rejected(generator, subject, anchor, count, threshold):
 @pytest.mark.parametrize("anchor", [(1,), (0, 2)])
 def test_walks_draw_what_agrees_by_chance(bent, image, bank, anchor):
     """From many images of a bank that agree, and from where hardly one does."""
-    sampler = made(bent, image, bank=bank, threshold=NEAR, thin=6)
+    sampler = made(bent, image, bank=bank, threshold=NEAR, thin=12, settle=200)
     sampler.draw(anchor, max(1, len(sampler._opened(anchor).agreeing)))
     walked = sampler.draw(anchor, 256).whole
     chance = rejected(bent, sampler.subject, anchor, 512, NEAR)
@@ -154,14 +154,31 @@ def test_a_step_along_the_gradient_leads_to_what_is_aimed_at():
 
 
 def test_walkers_take_the_share_of_steps_that_is_wanted(bent, image):
-    sampler = made(bent, image, threshold=0.05, walkers=64, thin=1, rounds=1000)
-    sampler.draw((0, 1), 64 * 60)
+    sampler = made(bent, image, bank=4000, threshold=0.05, walkers=64, thin=1, rounds=1000)
+    sampler.draw((0, 1), len(sampler._opened((0, 1)).agreeing) + 64 * 60)
     walk, kept = sampler.walks[0, 1], []
     for _ in range(40):
         before = walk.walkers.latents.clone()
         sampler._step(walk)
         kept.append((walk.walkers.latents == before).all(1).float().mean().item())
     assert np.mean(kept) == pytest.approx(1 - chains.WANTED, abs=0.06)
+
+
+def test_directions_are_those_of_the_gradients_and_walks_along_and_across_them_draw_the_same(bent, image):
+    """Of gradients in a plane, the plane; and the law of a pixel that is a latent, walked to in two kinds of steps."""
+    random = torch.Generator().manual_seed(0)
+    plane = torch.linalg.qr(torch.randn(12, 2, generator=random))[0]
+    found = chains.steepest(torch.randn(120, 2, generator=random) @ plane.T)
+    assert found.shape == (12, 2)
+    assert torch.allclose(found @ found.T, plane @ plane.T, atol=1e-5)
+    labels = np.arange(12, dtype=np.int32).reshape(3, 4)
+    sampler = made(Same(), torch.full((1, 1, 3, 4), 1.2), labels, threshold=0.25, drawn=False, thin=24, rounds=1000)
+    sampler.draw((5,), len(sampler._opened((5,)).agreeing) + 1)
+    sampler.walks[5,].inner = torch.eye(12)[:, 5:6]
+    walked = sampler.draw((5,), 1600).whole.flatten(1).double().numpy()
+    assert kstest(walked[::2, 5], truncnorm(0.7, 1.7).cdf).pvalue > 0.01
+    assert kstest(walked[::2, 2], "norm").pvalue > 0.01
+    assert sampler.walks[5,].strides["outer"] > 0.9, "nothing holds it back across"
 
 
 def test_what_was_found_for_a_part_is_a_start_for_the_whole(bent, image):
