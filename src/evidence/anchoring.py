@@ -17,6 +17,7 @@ from evidence.errors import BadInput
 
 Anchor = tuple[int, ...]  # segments, ascending
 Draw = Callable[[Anchor, int], tuple[np.ndarray, np.ndarray]]
+Prepare = Callable[[Sequence[Anchor], int], None]
 BISECTIONS = 16
 SMALLEST, LARGEST = 1e-7, 1 - 1e-16  # probabilities whose logarithms are taken
 
@@ -100,6 +101,7 @@ class Samples:
 
     segments: int
     draw: Draw
+    prepare: Prepare = lambda anchors, count: None
     anchors: list[Anchor] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)  # (sample, segment)
     alike: list[np.ndarray] = field(default_factory=list)
@@ -107,6 +109,7 @@ class Samples:
 
     def pull(self, arms: Sequence[Arm], count: int) -> None:
         """Draw so many for each of these arms, or find that it is out of reach."""
+        self.prepare([arm.anchor for arm in arms], count)
         for arm in arms:
             try:
                 kept, alike = (np.asarray(each, bool) for each in self.draw(arm.anchor, count))
@@ -196,7 +199,9 @@ def best(arms: Sequence[Arm], count: int, samples: Samples, search: Search) -> l
         turn += 1
 
 
-def find(segments: int, draw: Draw, search: Search, random: np.random.Generator) -> Found:
+def find(
+    segments: int, draw: Draw, search: Search, random: np.random.Generator, prepare: Prepare | None = None
+) -> Found:
     """An anchor among so many segments.
 
     Args:
@@ -205,13 +210,15 @@ def find(segments: int, draw: Draw, search: Search, random: np.random.Generator)
             of the set among them, and whether it is decided as the image is, (sample,). ``Unreachable`` sets the set
             aside.
         random: for the rows from which coverage is estimated.
+        prepare: is told which sets ``draw`` is going to be asked for, and for how many samples of each.
 
     Raises:
         Unreachable: if not one set of a single segment can be drawn.
     """
     if segments < 1:
         raise BadInput(f"an anchor is made of segments, and there are {segments}")
-    rows, samples = random.integers(0, 2, (search.coverage, segments)).astype(bool), Samples(segments, draw)
+    rows = random.integers(0, 2, (search.coverage, segments)).astype(bool)
+    samples = Samples(segments, draw, prepare or (lambda anchors, count: None))
     level = math.log((1 + (search.beam - 1) * segments) / search.delta)
     nothing = Arm((), 1.0)
     if _sure(nothing, samples, search, math.log(1 / search.delta)):

@@ -7,7 +7,7 @@ what chains draw can be compared with what is true. Algorithm 3 sets out for the
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +64,33 @@ class States:
 
 
 @dataclass
+class Start:
+    """Walkers on their way to an anchor, those of them that still go, and the gradients that they have seen."""
+
+    walkers: States
+    mask: Mask
+    gradients: list[Latents] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.going = torch.arange(len(self.walkers), device=self.mask.device)
+
+    @property
+    def arrived(self) -> torch.Tensor:
+        return self.walkers.losses <= self.walkers.reach
+
+    def leave(self, *, halve: bool) -> None:
+        """Who has arrived goes no farther; where it is time for it, the worse half of the others gives up."""
+        self.going = self.going[~self.arrived[self.going]]
+        if halve:
+            best = self.walkers.losses[self.going].argsort()
+            self.going = self.going[best][: max(FEW, len(best) // 2)]
+
+    def steepest(self) -> Directions | None:
+        """The directions in which the loss changes, where gradients were needed."""
+        return steepest(torch.cat(self.gradients)) if self.gradients else None
+
+
+@dataclass
 class Walk:
     """What is known of an anchor: samples that were not given away yet, and walkers that find more."""
 
@@ -71,16 +98,46 @@ class Walk:
     agreeing: States  # of the bank
     stock: list[Images]
     walkers: States | None = None
+    reached: bool = True
     left: int = 0  # samples of each of these walkers, before they begin anew
     inner: Directions | None = None  # in which the loss changes most, where that is known
     strides: dict[str, float] = field(default_factory=lambda: {"all": 0.5, "outer": 0.5, "inner": 0.1})
     steps: int = 0
+
+    def lacks(self, count: int) -> bool:
+        """Whether there are fewer samples in stock, and more can be had."""
+        return self.reached and sum(map(len, self.stock)) < count
 
     def take(self, count: int) -> Images:
         """Samples out of the stock."""
         every = torch.cat(self.stock)
         self.stock = [every[count:]]
         return every[:count]
+
+    @property
+    def kind(self) -> str:
+        """Of the next step: of all of a latent, or of three two across the inner directions and one along them."""
+        if self.inner is None:
+            return "all"
+        return "inner" if self.steps % 3 == 2 else "outer"
+
+    def proposed(self, random: torch.Generator) -> Latents:
+        """Latents a stride away. What moves, all of a latent or a part of it, moves as N(0, I) allows."""
+        now, stride = self.walkers.latents, self.strides[self.kind]
+        noise = torch.randn(now.shape, generator=random).to(now.device)
+        move = (math.sqrt(1 - stride**2) - 1) * now + stride * noise
+        if self.kind == "all":
+            return now + move
+        inside = (move @ self.inner) @ self.inner.T
+        return now + (inside if self.kind == "inner" else move - inside)
+
+    def decide(self, latents: Latents, images: Images, loss: Values) -> None:
+        """Take what stays below the thresholds, and a stride that comes nearer to what is wanted, ever less."""
+        taken, kind = loss <= self.walkers.reach, self.kind
+        self.walkers.put(taken, States(latents, images, loss, self.walkers.reach)[taken])
+        self.steps += 1
+        factor = math.exp((float(taken.float().mean()) - WANTED) / math.sqrt(self.steps))
+        self.strides[kind] = min(max(self.strides[kind] * factor, STRIDES[0]), STRIDES[1])
 
 
 @dataclass
@@ -147,17 +204,26 @@ class Chains:
         off = [(part - self.subject.image).square().sum(1).flatten(1) @ inside for part in self._parts()]
         self.off = torch.cat(off)  # squares summed over each segment: (bank, segment)
 
-    def draw(self, anchor: Anchor, count: int) -> Drawn:
-        if anchor not in self.walks:
-            self.walks[anchor] = self._opened(anchor)
-        walk = self.walks[anchor]
-        while sum(map(len, walk.stock)) < count:
-            if walk.left == 0:
-                self._begin(walk, anchor)
+    def prepare(self, anchors: Sequence[Anchor], count: int) -> None:
+        """Have so many samples of each in stock, all drawn together; what cannot be had is known then."""
+        for anchor in anchors:
+            if anchor not in self.walks:
+                self.walks[anchor] = self._opened(anchor)
+        lacking = {anchor: self.walks[anchor] for anchor in anchors}
+        while lacking := {anchor: walk for anchor, walk in lacking.items() if walk.lacks(count)}:
+            self._begin({anchor: walk for anchor, walk in lacking.items() if walk.left == 0})
+            going = [walk for walk in lacking.values() if walk.reached]
             for _ in range(self.thin):
-                self._step(walk)
-            walk.stock.append(walk.walkers.images.clone())
-            walk.left -= 1
+                self._step(going)
+            for walk in going:
+                walk.stock.append(walk.walkers.images.clone())
+                walk.left -= 1
+
+    def draw(self, anchor: Anchor, count: int) -> Drawn:
+        self.prepare([anchor], count)
+        walk = self.walks[anchor]
+        if not walk.reached:
+            raise Unreachable
         return self.subject.patched(anchor, walk.take(count))
 
     # --- what the bank has --------------------------------------------------------------------------------------------
@@ -190,26 +256,29 @@ class Chains:
 
     # --- walkers ------------------------------------------------------------------------------------------------------
 
-    def _begin(self, walk: Walk, anchor: Anchor) -> None:
+    def _begin(self, walks: Mapping[Anchor, Walk]) -> None:
         """Set walkers on their way, from samples where there are enough."""
-        walk.left = self.rounds
-        if len(walk.agreeing) >= self.walkers:
-            walk.walkers = walk.agreeing[self._shuffled(len(walk.agreeing))[: self.walkers]]
-            return
+        away = {}
+        for anchor, walk in walks.items():
+            walk.left = self.rounds
+            if len(walk.agreeing) >= self.walkers:
+                walk.walkers = walk.agreeing[self._shuffled(len(walk.agreeing))[: self.walkers]]
+            else:
+                away[anchor] = walk
+        entered = []
         for _ in range(self.tries):
-            walkers = self._nearest(walk, anchor)
-            arrived, gradients = self._arrive(walkers, walk.mask)
-            if arrived.float().mean() >= self.least:
-                break
-        else:
-            if walk.walkers is None:
-                raise Unreachable
-            return  # those that are there go on
-        self._follow(walkers, arrived)
-        walk.inner = steepest(gradients) if len(gradients) else None
-        walk.walkers = walkers
+            starts = {anchor: Start(self._nearest(walk, anchor), walk.mask) for anchor, walk in away.items()}
+            self._arrive(list(starts.values()))
+            for anchor, start in starts.items():
+                if start.arrived.float().mean() >= self.least:
+                    walk = away.pop(anchor)
+                    self._follow(start)
+                    walk.walkers, walk.inner = start.walkers, start.steepest()
+                    entered.append(walk)
+        for walk in away.values():  # walkers that are there go on
+            walk.reached = walk.walkers is not None
         for _ in range(self.settle):
-            self._step(walk)
+            self._step(entered)
 
     def _nearest(self, walk: Walk, anchor: Anchor) -> States:
         """Latents whose images are nearest to agreeing: of the bank, half of the nearest ones at random, and of walkers
@@ -222,30 +291,35 @@ class Chains:
         found = States(latents, images, losses(images, self.subject, walk.mask), self._reach(len(latents)))
         return found[found.losses.argsort()[: self.walkers]]
 
-    def _arrive(self, walkers: States, mask: Mask) -> tuple[torch.Tensor, Latents]:
-        """Take walkers down along gradients, until a share of them is below its thresholds. Returns which are, and the
-        gradients."""
-        gradients = [walkers.latents[:0]]
-        going = torch.arange(len(walkers), device=mask.device)
+    def _arrive(self, starts: Sequence["Start"]) -> None:
+        """Take walkers down along gradients, until of each start a share is below its thresholds."""
         for step in range(self.limit):
-            away = going[walkers.losses[going] > walkers.reach[going]]
-            if not len(away) or (walkers.losses <= walkers.reach).float().mean() >= self.share:
-                break
-            if step and step % self.halving == 0:
-                away = away[walkers.losses[away].argsort()][: max(FEW, len(away) // 2)]
-            going = away
-            z, reach = walkers.latents[away].requires_grad_(), walkers.reach[away]
+            going = []
+            for start in starts:
+                start.leave(halve=step > 0 and step % self.halving == 0)
+                if len(start.going) and start.arrived.float().mean() < self.share:
+                    going.append(start)
+            if not going:
+                return
+            z = torch.cat([start.walkers.latents[start.going] for start in going]).requires_grad_()
+            sizes = [len(start.going) for start in going]
             with torch.enable_grad():
                 images = drawn(self.generator, z)
-                loss = losses(images, self.subject, mask)
+                parts = zip(images.split(sizes), going, strict=True)
+                loss = torch.cat([losses(part, self.subject, start.mask) for part, start in parts])
                 (gradient,) = torch.autograd.grad(loss.sum(), z)
-            self.cost.add(len(away), 1)
-            gradients.append(gradient)
-            z, images, loss = z.detach(), images.detach(), loss.detach()
-            on = loss > reach  # what has not arrived goes on: its image is no longer that of its latent
-            z[on] -= self._newton(loss, reach, gradient)[on]
-            walkers.put(away, States(z, images, loss, reach))
-        return walkers.losses <= walkers.reach, torch.cat(gradients)
+            self.cost.add(len(z), 1)
+            found = (each.detach().split(sizes) for each in (z, images, loss, gradient))
+            for start, *part in zip(going, *found, strict=True):
+                self._moved(start, *part)
+
+    def _moved(self, start: "Start", z: Latents, images: Images, loss: Values, gradient: Latents) -> None:
+        """Where walkers are, and for those that have not arrived a step on, whose image is not known yet."""
+        reach = start.walkers.reach[start.going]
+        on = (loss > reach)[:, None]
+        z = torch.where(on, z - self._newton(loss, reach, gradient), z)
+        start.walkers.put(start.going, States(z, images, loss, reach))
+        start.gradients.append(gradient)
 
     def _newton(self, loss: Values, reach: Values, gradient: Latents) -> Latents:
         """From a loss to a share of its threshold, as if its root fell evenly along the gradient (Polyak's step)."""
@@ -253,34 +327,22 @@ class Chains:
         step = (length / gradient.square().sum(1).clamp(min=1e-12))[:, None] * gradient
         return step * (self.longest / step.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
 
-    def _follow(self, walkers: States, arrived: torch.Tensor) -> None:
+    def _follow(self, start: "Start") -> None:
         """Those that have not arrived go on from where others are, chosen at random."""
-        there, away = torch.nonzero(arrived)[:, 0], torch.nonzero(~arrived)[:, 0]
+        there, away = torch.nonzero(start.arrived)[:, 0], torch.nonzero(~start.arrived)[:, 0]
         chosen = torch.randint(len(there), (len(away),), generator=self.latents).to(there.device)
-        walkers.put(away, walkers[there[chosen]])
+        start.walkers.put(away, start.walkers[there[chosen]])
 
     @torch.no_grad()
-    def _step(self, walk: Walk) -> None:
-        """One step of all walkers, and a stride that comes nearer to what is wanted, ever less. What moves, all
-        of a latent or a part of it, moves as N(0, I) allows."""
-        now, which = walk.walkers, "all"
-        if walk.inner is not None:
-            which = "inner" if walk.steps % 3 == 2 else "outer"
-        stride = walk.strides[which]
-        noise = torch.randn(now.latents.shape, generator=self.latents).to(now.latents.device)
-        move = (math.sqrt(1 - stride**2) - 1) * now.latents + stride * noise
-        if which != "all":
-            inside = (move @ walk.inner) @ walk.inner.T
-            move = inside if which == "inner" else move - inside
-        latents = now.latents + move
-        images = drawn(self.generator, latents)
-        self.cost.add(len(latents))
-        loss = losses(images, self.subject, walk.mask)
-        taken = loss <= now.reach
-        now.put(taken, States(latents, images, loss, now.reach)[taken])
-        walk.steps += 1
-        factor = math.exp((float(taken.float().mean()) - WANTED) / math.sqrt(walk.steps))
-        walk.strides[which] = min(max(stride * factor, STRIDES[0]), STRIDES[1])
+    def _step(self, walks: Sequence[Walk]) -> None:
+        """One step of all walkers."""
+        if not walks:
+            return
+        latents = [walk.proposed(self.latents) for walk in walks]
+        images = drawn(self.generator, torch.cat(latents))
+        self.cost.add(len(images))
+        for walk, proposed, part in zip(walks, latents, images.split([len(each) for each in latents]), strict=True):
+            walk.decide(proposed, part, losses(part, self.subject, walk.mask))
 
 
 def steepest(gradients: Latents, share: float = 0.97) -> Directions:

@@ -8,7 +8,7 @@ The loss ℓ(z) of a latent is the mean square difference to the given image ove
 intensities in [-1, 1]; latents are good where it is no more than a threshold ξ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -85,9 +85,15 @@ class Cost:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws so many samples that keep an anchor, or raises ``Unreachable``."""
+    """Draws so many samples that keep an anchor, or raises ``Unreachable``.
+
+    Which anchors it will be asked for next, and for how many samples, it hears before (``prepare``), so that it may
+    draw for all of them together.
+    """
 
     cost: Cost
+
+    def prepare(self, anchors: Sequence[Anchor], count: int) -> None: ...
 
     def draw(self, anchor: Anchor, count: int) -> Drawn: ...
 
@@ -122,6 +128,9 @@ class Stitching:
             )
         if not 0 <= self.keep <= 1:
             raise BadInput(f"keep: {self.keep} is no chance; it lies between 0 and 1")
+
+    def prepare(self, anchors: Sequence[Anchor], count: int) -> None:
+        """Nothing is gained."""
 
     def draw(self, anchor: Anchor, count: int) -> Drawn:
         chance = self.keep if len(anchor) < self.few else 0.0
@@ -232,6 +241,9 @@ class Descent:
     restart: int = FRESH_AFTER
     limit: int = 5 * FRESH_AFTER
     cost: Cost = field(default_factory=Cost)
+
+    def prepare(self, anchors: Sequence[Anchor], count: int) -> None:
+        """Each is sought by itself, as published."""
 
     def draw(self, anchor: Anchor, count: int) -> Drawn:
         mask = self.subject.mask(anchor)

@@ -65,7 +65,8 @@ def attempt(decision: Decision, sampler: Sampler, search: Search, seed: int) -> 
     subject, numbers = decision.subject, dict.fromkeys(OUTCOME, float("nan"))
     began, worked, found, ended = time.perf_counter(), time.process_time(), None, ENDED
     try:
-        found = find(subject.segments.count, decision.drawing(sampler), search, rng(seed, "coverage"))
+        draw, rows = decision.drawing(sampler), rng(seed, "coverage")
+        found = find(subject.segments.count, draw, search, rows, sampler.prepare)
     except Spent:
         ended = CUT_OFF
     except Unreachable:

@@ -159,7 +159,7 @@ def test_walkers_take_the_share_of_steps_that_is_wanted(bent, image):
     walk, kept = sampler.walks[0, 1], []
     for _ in range(40):
         before = walk.walkers.latents.clone()
-        sampler._step(walk)
+        sampler._step([walk])
         kept.append((walk.walkers.latents == before).all(1).float().mean().item())
     assert np.mean(kept) == pytest.approx(1 - chains.WANTED, abs=0.06)
 
