@@ -42,9 +42,12 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="a Markdown file")
     given = parser.parse_args()
     machine.prepare()
-    rows = list(compared(given))
-    with io.replacing(Path(given.out)) as aside:
-        aside.write_text(page(given, pd.DataFrame(rows)))
+    rows = []
+    for row in compared(given):
+        rows.append(row)
+        print(row, flush=True)
+        with io.replacing(Path(given.out)) as aside:  # a page of those that are done already
+            aside.write_text(page(given, pd.DataFrame(rows)))
 
 
 def compared(given: argparse.Namespace) -> Iterator[dict]:
@@ -67,11 +70,9 @@ def compared(given: argparse.Namespace) -> Iterator[dict]:
             first, second = patched[: given.count], patched[given.count : 2 * given.count]
             facts = {"label": int(index["label"].iloc[row]), "pixels": int(subject.mask(anchor).sum())}
             facts |= {"chance": len(agreeing) / given.chance, "truth": float(decision.alike(patched[:2000]).mean())}
-            yield (
-                facts
-                | {"sampler": "chance, others", "p": probability(first, second)}
-                | {"alike": float(decision.alike(second).mean())}
-            )
+            alike = float(decision.alike(second).mean())
+            free = {"images": np.nan, "milliseconds": np.nan}
+            yield facts | {"sampler": "chance, others", "p": probability(first, second), "alike": alike} | free
             for name, make in samplers(subject, generator, plain, known, int(row)).items():
                 yield facts | {"sampler": name} | judged(make, anchor, first, decision, given.count)
 
@@ -126,9 +127,9 @@ def probability(first: Tensor, second: Tensor) -> float:
     square = torch.cdist(rows, rows).square()
     kernel, n = torch.exp(-square / square.median()), len(first)
     random = torch.Generator().manual_seed(0)
-    signs = torch.ones(PERMUTATIONS + 1, len(rows), dtype=torch.float64, device=rows.device)
-    for sign in signs:
-        order = torch.arange(len(rows)) if sign is signs[0] else torch.randperm(len(rows), generator=random)
+    orders = [torch.arange(len(rows)), *(torch.randperm(len(rows), generator=random) for _ in range(PERMUTATIONS))]
+    signs = torch.ones(len(orders), len(rows), dtype=rows.dtype, device=rows.device)
+    for sign, order in zip(signs, orders, strict=True):
         sign[order[n:].to(rows.device)] = -1
     found = ((signs @ kernel) * signs).sum(1)
     return float((found[1:] >= found[0] - 1e-9).double().mean())
