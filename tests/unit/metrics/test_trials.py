@@ -21,6 +21,7 @@ def test_scores_are_of_each_trial_and_those_that_did_not_end_have_a_cost_alone()
             "area": [[0.2, 0.0], [nan, 0.4]],
             "holds": [[0.0, 1.0], [nan, 1.0]],
             "samples": [[300, 20], [nan, 500]],
+            "unreached": [[2, 0], [nan, 1]],
             "trial_seconds": [[60.0, 6.0], [600.0, 30.0]],
             "trial_cpu": [[90.0, 9.0], [900.0, 45.0]],
             "trial_images": [[1000, 64], [9000, 2000]],
