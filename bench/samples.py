@@ -65,7 +65,8 @@ def compared(given: argparse.Namespace) -> Iterator[dict]:
         picture = ((image[0] + 1) / 2).clamp(0, 1).cpu().numpy()
         subject = Subject(image, segmenting.cut(picture, SEGMENTS))
         decision = trials.Decision(classifier, subject)
-        for anchor, agreeing in chosen(subject, plain, truth, 2 * given.count):
+        if found := chosen(subject, plain, truth, 2 * given.count):
+            anchor, agreeing = found
             patched = subject.patched(anchor, agreeing).images
             first, second = patched[: given.count], patched[given.count : 2 * given.count]
             facts = {"label": int(index["label"].iloc[row]), "pixels": int(subject.mask(anchor).sum())}
@@ -77,14 +78,16 @@ def compared(given: argparse.Namespace) -> Iterator[dict]:
                 yield facts | {"sampler": name} | judged(make, anchor, first, decision, given.count)
 
 
-def chosen(subject: Subject, generator: nn.Module, truth: chains.Bank, wanted: int) -> Iterator[tuple[Anchor, Tensor]]:
-    """The largest segment that enough images agree with by chance, and these images."""
+def chosen(subject: Subject, generator: nn.Module, truth: chains.Bank, wanted: int) -> tuple[Anchor, Tensor] | None:
+    """The largest segment that enough images agree with by chance, and these images; None where there is none."""
     sampler = chains.Chains(subject, generator, truth, rng(0, "truth"), torch.Generator().manual_seed(2))
     for segment in np.argsort(-subject.segments.areas):
-        agreeing = sampler._opened((int(segment),)).agreeing
+        anchor = (int(segment),)
+        sampler.prepare([anchor], 0)
+        agreeing = sampler.walks[anchor].agreeing
         if wanted <= len(agreeing) <= len(truth.latents) // 20:  # what many agree with tells samplers not apart
-            yield (int(segment),), agreeing.images
-            return
+            return anchor, agreeing.images
+    return None
 
 
 def samplers(
@@ -112,7 +115,8 @@ def judged(
     """What a sampler draws for an anchor, and what that costs. Chains give nothing out of their bank."""
     sampler = make()
     if isinstance(sampler, chains.Chains):
-        sampler.draw(anchor, max(1, len(sampler._opened(anchor).agreeing)))
+        sampler.prepare([anchor], 0)
+        sampler.draw(anchor, max(1, len(sampler.walks[anchor].agreeing)))
     before, began = sampler.cost.images, time.perf_counter()
     images = sampler.draw(anchor, count).images
     cost = (sampler.cost.images - before) / count

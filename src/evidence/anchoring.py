@@ -91,6 +91,10 @@ class Found:
     unreached: int  # sets that were set aside, because no sample keeps them
 
 
+def unprepared(anchors: Sequence[Anchor], count: int) -> None:
+    """Of a sampler that gains nothing by knowing what it will be asked for."""
+
+
 @dataclass
 class Samples:
     """All samples so far, and for which set each was drawn.
@@ -101,7 +105,7 @@ class Samples:
 
     segments: int
     draw: Draw
-    prepare: Prepare = lambda anchors, count: None
+    prepare: Prepare = unprepared
     anchors: list[Anchor] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)  # (sample, segment)
     alike: list[np.ndarray] = field(default_factory=list)
@@ -200,7 +204,7 @@ def best(arms: Sequence[Arm], count: int, samples: Samples, search: Search) -> l
 
 
 def find(
-    segments: int, draw: Draw, search: Search, random: np.random.Generator, prepare: Prepare | None = None
+    segments: int, draw: Draw, search: Search, random: np.random.Generator, prepare: Prepare = unprepared
 ) -> Found:
     """An anchor among so many segments.
 
@@ -218,7 +222,7 @@ def find(
     if segments < 1:
         raise BadInput(f"an anchor is made of segments, and there are {segments}")
     rows = random.integers(0, 2, (search.coverage, segments)).astype(bool)
-    samples = Samples(segments, draw, prepare or (lambda anchors, count: None))
+    samples = Samples(segments, draw, prepare)
     level = math.log((1 + (search.beam - 1) * segments) / search.delta)
     nothing = Arm((), 1.0)
     if _sure(nothing, samples, search, math.log(1 / search.delta)):

@@ -7,7 +7,7 @@ what chains draw can be compared with what is true. Algorithm 3 sets out for the
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,7 +110,9 @@ class Walk:
 
     def take(self, count: int) -> Images:
         """Samples out of the stock."""
-        every = torch.cat(self.stock)
+        every = (
+            self.stock[0] if len(self.stock) == 1 else torch.cat(self.stock)
+        )  # what agrees in a bank is much to copy
         self.stock = [every[count:]]
         return every[:count]
 
@@ -201,7 +203,8 @@ class Chains:
         labels = torch.from_numpy(self.subject.segments.labels.astype(np.int64)).flatten().to(self.bank.images.device)
         inside = one_hot(labels, self.subject.segments.count).float()
         self.pixels = inside.sum(0) * self.bank.images.shape[1]
-        off = [(part - self.subject.image).square().sum(1).flatten(1) @ inside for part in self._parts()]
+        parts = self.bank.images.split(AT_ONCE)
+        off = [(part - self.subject.image).square().sum(1).flatten(1) @ inside for part in parts]
         self.off = torch.cat(off)  # squares summed over each segment: (bank, segment)
 
     def prepare(self, anchors: Sequence[Anchor], count: int) -> None:
@@ -227,9 +230,6 @@ class Chains:
         return self.subject.patched(anchor, walk.take(count))
 
     # --- what the bank has --------------------------------------------------------------------------------------------
-
-    def _parts(self) -> Iterator[Images]:
-        yield from self.bank.images.split(AT_ONCE)
 
     def _losses(self, anchor: Anchor) -> Values:
         """ℓ of each image of the bank."""
@@ -291,7 +291,7 @@ class Chains:
         found = States(latents, images, losses(images, self.subject, walk.mask), self._reach(len(latents)))
         return found[found.losses.argsort()[: self.walkers]]
 
-    def _arrive(self, starts: Sequence["Start"]) -> None:
+    def _arrive(self, starts: Sequence[Start]) -> None:
         """Take walkers down along gradients, until of each start a share is below its thresholds."""
         for step in range(self.limit):
             going = []
@@ -313,7 +313,7 @@ class Chains:
             for start, *part in zip(going, *found, strict=True):
                 self._moved(start, *part)
 
-    def _moved(self, start: "Start", z: Latents, images: Images, loss: Values, gradient: Latents) -> None:
+    def _moved(self, start: Start, z: Latents, images: Images, loss: Values, gradient: Latents) -> None:
         """Where walkers are, and for those that have not arrived a step on, whose image is not known yet."""
         reach = start.walkers.reach[start.going]
         on = (loss > reach)[:, None]
@@ -327,7 +327,7 @@ class Chains:
         step = (length / gradient.square().sum(1).clamp(min=1e-12))[:, None] * gradient
         return step * (self.longest / step.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
 
-    def _follow(self, start: "Start") -> None:
+    def _follow(self, start: Start) -> None:
         """Those that have not arrived go on from where others are, chosen at random."""
         there, away = torch.nonzero(start.arrived)[:, 0], torch.nonzero(~start.arrived)[:, 0]
         chosen = torch.randint(len(there), (len(away),), generator=self.latents).to(there.device)

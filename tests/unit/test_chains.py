@@ -6,6 +6,7 @@ import torch
 from scipy.stats import kstest, truncnorm
 from torch import nn
 
+from bench.samples import probability
 from evidence import chains
 from evidence.anchoring import Unreachable
 from evidence.chains import Chains
@@ -72,21 +73,6 @@ def test_one_pixel_that_is_a_latent_has_a_cut_normal_distribution():
     assert abs(np.corrcoef(found.T)[5, [0, 4, 6, 11]]).max() < 0.06
 
 
-def difference(first, second):
-    """The probability of so large a maximum mean discrepancy of two samples if there is none (permutations)."""
-    rows, random = torch.cat([first, second]).flatten(1), torch.Generator().manual_seed(0)
-    square = torch.cdist(rows, rows).square()
-    kernel, n = torch.exp(-square / square.median()), len(first)
-
-    def found(order):
-        a, b = order[:n], order[n:]
-        return kernel[a][:, a].mean() + kernel[b][:, b].mean() - 2 * kernel[a][:, b].mean()
-
-    here = found(torch.arange(len(rows)))
-    others = [found(torch.randperm(len(rows), generator=random)) for _ in range(300)]
-    return float(torch.stack([other >= here for other in others]).float().mean())
-
-
 def rejected(generator, subject, anchor, count, threshold):
     """The slow way: images that agree by chance."""
     random, numbers, found = torch.Generator().manual_seed(99), np.random.default_rng(99), []
@@ -105,14 +91,14 @@ def test_walks_draw_what_agrees_by_chance(bent, image, bank, anchor):
     sampler.draw(anchor, max(1, len(sampler._opened(anchor).agreeing)))
     walked = sampler.draw(anchor, 256).whole
     chance = rejected(bent, sampler.subject, anchor, 512, NEAR)
-    assert difference(chance[:256], chance[256:]) > 0.01
-    assert difference(chance[:256], walked) > 0.01
+    assert probability(chance[:256], chance[256:]) > 0.01
+    assert probability(chance[:256], walked) > 0.01
 
 
 def test_the_test_of_two_samples_tells_others_apart(bent, image):
     """The anchor put into any image, which agrees with nothing around it, is no such sample."""
     anything = made(bent, image, bank=4096, threshold=99.0).draw((1,), 256).whole
-    assert difference(rejected(bent, made(bent, image).subject, (1,), 256, NEAR), anything) < 0.01
+    assert probability(rejected(bent, made(bent, image).subject, (1,), 256, NEAR), anything) < 0.01
 
 
 def test_samples_agree_as_nearly_as_was_asked_and_keep_the_anchor(bent, image):

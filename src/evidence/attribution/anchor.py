@@ -146,13 +146,13 @@ def attribute(
         (numbers, latents), cost = trials.own(*purpose), Cost(most=most)
         if sampler == "stitching":
             return sampling.Stitching(subject, donors, numbers, keep, cost=cost)
-        begin = sampling.prior(generator, latents)
-        if encoder is not None:
-            begin = sampling.encoded(encoder, subject.image, low, high, latents)
         settings = {"threshold": threshold, "drawn": thresholds == "drawn", "cost": cost}
         if sampler == "chains":
             walk = {"walkers": walkers, "thin": thin, "tries": 1 if number < repeats else PATIENT}
             return chains.Chains(subject, generator, drawn_before(number), numbers, latents, **walk, **settings)
+        begin = sampling.prior(generator, latents)
+        if encoder is not None:
+            begin = sampling.encoded(encoder, subject.image, low, high, latents)
         together = {"lr": lr, "at_once": at_once, "restart": restart, "limit": limit}
         return sampling.Descent(subject, generator, begin, numbers, **together, **settings)
 
