@@ -86,7 +86,7 @@ def chosen(subject: Subject, generator: nn.Module, truth: chains.Bank, wanted: i
         sampler.prepare([anchor], 0)
         agreeing = sampler.walks[anchor].agreeing
         if wanted <= len(agreeing) <= len(truth.latents) // 20:  # what many agree with tells samplers not apart
-            return anchor, agreeing.images
+            return anchor, truth.images[agreeing]
     return None
 
 

@@ -6,13 +6,14 @@ what chains draw can be compared with what is true. Algorithm 3 sets out for the
 ``docs/anchors.md`` has both beside it.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import nn
 from torch.nn.functional import one_hot
 
@@ -21,6 +22,7 @@ from evidence.sampling import Cost, Drawn, Latents, Mask, Subject, drawn, losses
 from evidence.shapes import Images, Values
 
 Directions = Float[torch.Tensor, "latent direction"]  # orthonormal
+Rows = Int[torch.Tensor, "_"]  # of a bank
 AT_ONCE = 512  # images drawn, or compared, together
 WANTED = 0.3  # share of a walker's steps that are to be taken; for a normal distribution about the best there is
 STRIDES = 0.01, 1.0  # shortest and longest
@@ -95,8 +97,9 @@ class Walk:
     """What is known of an anchor: samples that were not given away yet, and walkers that find more."""
 
     mask: Mask
-    agreeing: States  # of the bank
-    stock: list[Images]
+    agreeing: Rows
+    given: int = 0  # of those
+    stock: list[Images] = field(default_factory=list)  # of walkers
     walkers: States | None = None
     reached: bool = True
     left: int = 0  # samples of each of these walkers, before they begin anew
@@ -105,14 +108,14 @@ class Walk:
     steps: int = 0
 
     def lacks(self, count: int) -> bool:
-        """Whether there are fewer samples in stock, and more can be had."""
-        return self.reached and sum(map(len, self.stock)) < count
+        """Whether there are fewer samples at hand, and more can be had."""
+        return self.reached and len(self.agreeing) - self.given + sum(map(len, self.stock)) < count
 
-    def take(self, count: int) -> Images:
-        """Samples out of the stock."""
-        every = (
-            self.stock[0] if len(self.stock) == 1 else torch.cat(self.stock)
-        )  # what agrees in a bank is much to copy
+    def take(self, bank: Bank, count: int) -> Images:
+        """Samples that are at hand: those of the bank first, in its order, which is random."""
+        rows = self.agreeing[self.given : self.given + count]
+        self.given += len(rows)
+        every = torch.cat([bank.images[rows], *self.stock])
         self.stock = [every[count:]]
         return every[:count]
 
@@ -165,6 +168,8 @@ class Chains:
         threshold: ξ.
         drawn: each sample has a threshold of its own, from Algorithm 2; else all have ξ.
         walkers: of an anchor.
+        near: of so many times as many images of the bank, those nearest to agreeing, walkers are drawn that have no
+            sample to start from.
         thin: steps between two samples of a walker.
         settle: steps of a walker that did not start from a sample, before its first.
         rounds: samples of a walker before it begins anew.
@@ -186,6 +191,7 @@ class Chains:
     threshold: float = 0.05
     drawn: bool = True
     walkers: int = 16
+    near: int = 2
     thin: int = 3
     settle: int = 6
     rounds: int = 2
@@ -198,14 +204,6 @@ class Chains:
     aim: float = 0.8
     cost: Cost = field(default_factory=Cost)
     walks: dict[Anchor, Walk] = field(default_factory=dict, init=False)
-
-    def __post_init__(self):
-        labels = torch.from_numpy(self.subject.segments.labels.astype(np.int64)).flatten().to(self.bank.images.device)
-        inside = one_hot(labels, self.subject.segments.count).float()
-        self.pixels = inside.sum(0) * self.bank.images.shape[1]
-        parts = self.bank.images.split(AT_ONCE)
-        off = [(part - self.subject.image).square().sum(1).flatten(1) @ inside for part in parts]
-        self.off = torch.cat(off)  # squares summed over each segment: (bank, segment)
 
     def prepare(self, anchors: Sequence[Anchor], count: int) -> None:
         """Have so many samples of each in stock, all drawn together; what cannot be had is known then."""
@@ -227,14 +225,35 @@ class Chains:
         walk = self.walks[anchor]
         if not walk.reached:
             raise Unreachable
-        return self.subject.patched(anchor, walk.take(count))
+        return self.subject.patched(anchor, walk.take(self.bank, count))
 
     # --- what the bank has --------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _pixels(self) -> Values:
+        """How many numbers of an image lie in each segment."""
+        return self._inside.sum(0) * self.bank.images.shape[1]
+
+    @functools.cached_property
+    def _inside(self) -> Float[torch.Tensor, "pixel segment"]:
+        labels = torch.from_numpy(self.subject.segments.labels.astype(np.int64)).flatten().to(self.bank.images.device)
+        return one_hot(labels, self.subject.segments.count).float()
+
+    @functools.cached_property
+    def _off(self) -> Float[torch.Tensor, "row segment"]:
+        """The squared differences of each image of the bank, summed over each segment."""
+        parts = self.bank.images.split(AT_ONCE)
+        return torch.cat([(part - self.subject.image).square().sum(1).flatten(1) @ self._inside for part in parts])
+
+    @functools.cached_property
+    def _bounds(self) -> Values:
+        """The threshold of each image of the bank."""
+        return self._reach(len(self.bank.images))
 
     def _losses(self, anchor: Anchor) -> Values:
         """ℓ of each image of the bank."""
         parts = list(anchor)
-        return self.off[:, parts].sum(1) / (self.pixels[parts].sum() + 1e-9)
+        return self._off[:, parts].sum(1) / (self._pixels[parts].sum() + 1e-9)
 
     def _reach(self, count: int) -> Values:
         """Thresholds."""
@@ -242,17 +261,12 @@ class Chains:
         return torch.from_numpy(found.astype(np.float32)).to(self.bank.latents.device)
 
     def _opened(self, anchor: Anchor) -> Walk:
-        """A walk with those images of the bank in stock that agree, in an order of its own."""
-        loss = self._losses(anchor)
-        reach = self._reach(len(loss))
-        order = self._shuffled(len(loss))
-        good = order[loss[order] <= reach[order]]
-        agreeing = States(self.bank.latents[good], self.bank.images[good], loss[good], reach[good])
-        return Walk(self.subject.mask(anchor), agreeing, [agreeing.images])
+        """A walk, and what of the bank agrees."""
+        return Walk(self.subject.mask(anchor), torch.nonzero(self._losses(anchor) <= self._bounds)[:, 0])
 
-    def _shuffled(self, count: int) -> torch.Tensor:
-        """Places in random order."""
-        return torch.randperm(count, generator=self.latents).to(self.bank.latents.device)
+    def _some(self, rows: Rows) -> Rows:
+        """As many of them as there are walkers, at random."""
+        return rows[torch.randperm(len(rows), generator=self.latents).to(rows.device)[: self.walkers]]
 
     # --- walkers ------------------------------------------------------------------------------------------------------
 
@@ -262,7 +276,9 @@ class Chains:
         for anchor, walk in walks.items():
             walk.left = self.rounds
             if len(walk.agreeing) >= self.walkers:
-                walk.walkers = walk.agreeing[self._shuffled(len(walk.agreeing))[: self.walkers]]
+                rows = self._some(walk.agreeing)
+                bank = self.bank.latents[rows], self.bank.images[rows]
+                walk.walkers = States(*bank, self._losses(anchor)[rows], self._bounds[rows])
             else:
                 away[anchor] = walk
         entered = []
@@ -281,10 +297,10 @@ class Chains:
             self._step(entered)
 
     def _nearest(self, walk: Walk, anchor: Anchor) -> States:
-        """Latents whose images are nearest to agreeing: of the bank, half of the nearest ones at random, and of walkers
+        """Latents whose images are nearest to agreeing: of the bank, some of the nearest ones at random, and of walkers
         to parts of the anchor."""
-        rows = self._losses(anchor).argsort()[: 2 * self.walkers]
-        rows = rows[self._shuffled(len(rows))[: self.walkers]]
+        count = min(self.near * self.walkers, len(self.bank.latents))
+        rows = self._some(self._losses(anchor).topk(count, largest=False).indices)
         parts = [other.walkers for part, other in self.walks.items() if other.walkers and set(part) < set(anchor)]
         latents = torch.cat([self.bank.latents[rows], *(part.latents for part in parts)])
         images = torch.cat([self.bank.images[rows], *(part.images for part in parts)])

@@ -61,7 +61,7 @@ def networks_for(folder, name, size):
 def small(folder, name):
     """Fewer iterations where a module iterates; the contract is about what comes out, not how good it is."""
     takes = signatures.signature(folder, name).options
-    settings = {"iterations": 3, "steps": 3, "segmentation": "slic", "segments": 4, "sampler": "chains", "bank": 32}
+    settings = {"iterations": 3, "steps": 3, "segmentation": "slic", "segments": 4, "sampler": "descent", "at_once": 8}
     settings |= {"threshold": 3.0, "repeats": 1, "fresh": 10, "batch": 4, "largest": 1}
     return {key: value for key, value in settings.items() if key in takes}
 

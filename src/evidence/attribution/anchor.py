@@ -37,6 +37,7 @@ MAPS = (
     "three_whole",
     "four_whole",
 )
+USES = {"stitching": (), "descent": ("generator", "encoder"), "chains": ("generator",)}  # networks of each sampler
 UNFOLDED = ("generator",)  # some samplers want its batch normalisations
 AT_ONCE = 1
 SAMPLES = 4  # that are maps
@@ -128,8 +129,11 @@ def attribute(
         low: intensity of the darkest pixel.
         high: intensity of the brightest.
     """
-    if sampler != "stitching" and generator is None:
+    if "generator" in USES[sampler] and generator is None:
         raise BadInput(f"sampler: {sampler} draws with a generator; give one: needs: {{generator: <label of a dcgan>}}")
+    for role, network in (("generator", generator), ("encoder", encoder)):
+        if network is not None and role not in USES[sampler]:
+            raise BadInput(f"sampler: {sampler} makes no use of a network for {role}; take needs.{role} away")
     if images.dim() != 4:
         raise BadInput(f"anchors are made of segments of a plane, and these images have {images.dim() - 2} axes")
     search = Search(precision, delta, gap, slack, batch, beam, coverage, largest)

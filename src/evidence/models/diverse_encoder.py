@@ -166,12 +166,12 @@ class Learner(training.Learner):
         if self.validation is None:
             self.validation = self.cut(samples, spread(np.arange(len(samples)), self.validate_count))
         chosen, cuts = self.validation
-        found: dict[str, list[Tensor]] = {"reconstruction": [], "distance": [], "norm": []}
+        found: dict[str, list[Tensor]] = {"reconstruction": [], "apart": [], "norm": []}
         for images, places in training.in_order(chosen, self.batch):
             masks = anchors(cuts[places], self.keep)
             codes = self.encoder(self.unit(images) * masks)
             found["reconstruction"].append(reconstruction(self.drawing(codes), images, masks))
-            found["distance"].append(distances(codes).mean())
+            found["apart"].append(distances(codes).mean())
             found["norm"].append(codes.norm(dim=2).mean())
         return {name: float(torch.stack(values).mean()) for name, values in found.items()}
 

@@ -126,6 +126,12 @@ def test_an_image_that_no_latent_comes_near_to_is_reported(donors):
         assert columns["fresh"].isnan().all()
 
 
+def test_networks_that_a_sampler_makes_no_use_of_are_refused(image, donors):
+    for sampler, generator, encoder in (("stitching", Bands(), None), ("chains", Bands(), Where())):
+        with pytest.raises(BadInput, match=f"sampler: {sampler} makes no use"):
+            attribute(image, donors, Third(), [7], generator, encoder, sampler=sampler)
+
+
 def test_segments_that_cannot_be_had_are_told(image, donors, capsys):
     _, columns = explained(image, donors, sampler="stitching", segments=17, fresh=0)
     assert columns["segments"].item() != 17

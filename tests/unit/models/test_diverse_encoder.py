@@ -165,7 +165,7 @@ def test_it_learns_codes_that_agree_on_the_anchor_and_differ(samples, tmp_path):
     history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
     last = history[history["step"] == 399].set_index("name")["value"]
     assert last["validation_reconstruction"] < 0.15 * before["reconstruction"]
-    assert abs(last["validation_distance"] - 2) < 0.4
+    assert abs(last["validation_apart"] - 2) < 0.4
 
 
 def test_what_does_not_fit_is_refused():

@@ -52,7 +52,7 @@ def test_folding_leaves_the_function(small):
 
 
 def test_a_grey_image_in_three_channels_is_one(small):
-    """Identity 14 of the sheet of facts: the stem's weights summed over the colours."""
+    """Where the stem's weights are summed over the colours."""
     torch.manual_seed(1)
     three = ResNet(channels=3, **SMALL).eval()
     weights = {key.removeprefix("body."): value for key, value in three.state_dict().items() if "body" in key}
