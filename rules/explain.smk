@@ -24,10 +24,11 @@ rule attribute:
     params:
         options=lambda w: plan.options("methods", w.method),
         networks=lambda w: plan.given("methods", w.method, w.dataset, w.seed),
+        explain=lambda w: plan.explained(w.method),
         truth=lambda w, input: f"--truth {input.truth}" if input.truth else "",
         latents=lambda w, input: f"--latents {input.latents}" if input.latents else "",
     shell:
-        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed} {params.truth} {params.latents}"
+        "python scripts/attribute.py {params.options} {params.networks} --seed {wildcards.seed} {params.explain} {params.truth} {params.latents}"
         " --images {input.images} --index {input.index} --maps {output.maps} --samples {output.samples} &> {log}"
 
 

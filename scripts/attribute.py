@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evidence import cli, explaining, io, machine, resuming, signatures, sources, weights
+from evidence import cli, cohort, explaining, io, machine, resuming, signatures, sources, weights
 from evidence.errors import BadInput
 from evidence.provenance import commit
 
@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
             "--seed": {"type": int, "default": 0, "help": "of what the method draws"},
             "--images": "images.npy of the packed dataset",
             "--index": "index.parquet of the packed dataset; its column 'explain' chooses the images",
+            "--explain": {"type": int, "default": 0, "help": "so many of these images at most; 0 for all"},
             "--truth": {"help": "truth.npy of the packed dataset, for the method that draws it"},
             "--latents": {"help": "samples.parquet of an inversion of the same images, for methods that start from it"},
             "--maps": "where the maps go (npy, float32: explained sample, kind of map, *space)",
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
-    samples = np.flatnonzero(index["explain"])
+    samples = cohort.fewer(np.flatnonzero(index["explain"]), args.explain)
     truth = io.load_truth(args.truth) if args.truth else None
     wanted = inspect.signature(call.module.attribute).parameters
     if truth is None and "truth" in wanted:
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         options=call.options,
         seed=args.seed,
         data=resuming.fingerprint(images, index),
+        explain=args.explain,
         latents=io.sha256(args.latents) if args.latents else "",
     )
     output = Path(args.maps)
@@ -71,6 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         facts = {
             "method": call.name,
             "options": io.as_json(call.options),
+            "explain": args.explain,
             "networks": io.as_json(call.networks),
             "maps": io.as_json(names),
             "machine": machine.describe(),

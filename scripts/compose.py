@@ -96,6 +96,8 @@ def settings(infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn
         defaults = signatures.signature(folder, kind).options
         changed = {k: v for k, v in json.loads(options).items() if k in defaults and _plain(v) != _plain(defaults[k])}
         named = {role: file.partition("#")[2] for role, file in chosen.get(path, {}).items()}
+        if most := drawn[path].attrs.get("explain") if path in drawn else 0:
+            changed["explain"] = most
         changed |= {role: f"({name})" for role, name in named.items() if name}  # of several networks, not the usual one
         *_, dataset, _, label, _, _ = Path(path).parts
         said = ", ".join(f"{k} {v}" for k, v in changed.items())

@@ -2,8 +2,9 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from evidence import cli, io
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         "images": lambda: io.load_array(args.images),
         "truth": lambda: io.load_truth(args.truth) if args.truth else None,
         "index": lambda: io.load_table(args.index),
-        "maps": lambda: {heading: io.load_maps(path) for heading, path in cli.pairs(args.maps).items()},
+        "maps": lambda: of_explained(cli.pairs(args.maps), io.load_table(args.index)),
         "scores": lambda: tables(args.scores, functools.partial(io.load_scores, load=functools.cache(io.load_table))),
         "histories": lambda: tables(args.histories, io.load_table),
     }
@@ -48,6 +49,18 @@ def main(argv: list[str] | None = None) -> None:
         with io.replacing(path) as aside:
             # a fixed date: the same results give the same file
             figure.savefig(aside, metadata={"CreationDate": None} if str(path).endswith("pdf") else None)
+
+
+def of_explained(paths: Mapping[str, str], index: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Heading → a map for each explained sample; NaN for those that the method was not asked for."""
+    explained, found = index["sample"][index["explain"]].to_numpy(), {}
+    for heading, path in paths.items():
+        maps = io.load_maps(path)
+        found[heading] = maps
+        if len(maps) < len(explained):
+            found[heading] = np.full((len(explained), *maps.shape[1:]), np.nan, maps.dtype)
+            found[heading][np.isin(explained, io.load_samples(path.partition("#")[0])["sample"])] = maps
+    return found
 
 
 def tables(words: list[str], load: Callable[[str], pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:

@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"the metric {call.name} reads the table beside a method's maps; give --maps")
     if of_method and "#" in args.maps:
         raise BadInput(f"--maps {args.maps}: all maps of the file are scored; leave #{args.maps.partition('#')[2]} out")
-    rows = np.flatnonzero(index["explain"] if of_method else index["split"] == "test")
+    table = table_of(args.maps, index) if of_method else None
+    rows = np.flatnonzero(index["sample"].isin(table["sample"]) if of_method else index["split"] == "test")
     asks = signatures.signature("metrics", call.name)
     if asks.positional == asks.roles:  # networks alone, so that no score is of a sample
         rows = rows[:0]
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         networks = weights.load_all(call.networks)
     valid = np.ones(len(rows), bool)
     if of_method:
-        table = table_of(args.maps, index, rows)
+        table = table[table["sample"].isin(index["sample"].iloc[rows])].reset_index(drop=True)
         if "samples" in wanted:
             given["samples"] = lambda: with_columns(table, call, args.maps)
         elif "valid" in table:
@@ -70,22 +71,21 @@ def main(argv: list[str] | None = None) -> None:
         said = f"{(~valid).sum()} of {len(valid)} samples have maps that mean nothing (valid is 0), and no score"
         print(f"{said}: {samples[~valid].tolist()[:10]}")
     tables = []
-    for name, maps in maps_of(args.maps, index, rows) if "maps" in wanted else [("", {})]:
+    for name, maps in maps_of(args.maps, samples) if "maps" in wanted else [("", {})]:
         found = call.module.score(**maps, **data, **networks, **call.options)
         tables.append(tidy(name, found, samples, valid))
         print(summary(" of ".join(filter(None, (call.name, name))), tables[-1]))
     io.save_table(args.scores, pd.concat(tables, ignore_index=True), metric=call.name, better=call.module.BETTER)
 
 
-def table_of(path: str, index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """Some rows of the table that lies beside a method's maps, both of which have to be of the explained samples."""
-    explained, count = np.flatnonzero(index["explain"]), len(io.load_array(path))
-    if count != len(explained):
-        raise BadInput(f"{path} has {count} maps for {len(explained)} explained samples; draw it again")
-    table = io.load_samples(path)
-    if table["sample"].tolist() != index["sample"].iloc[explained].tolist():
-        raise BadInput(f"the table beside {path} is of other samples than those explained; draw the maps again")
-    return table.iloc[np.searchsorted(explained, rows)].reset_index(drop=True)
+def table_of(path: str, index: pd.DataFrame) -> pd.DataFrame:
+    """The table beside a method's maps, both of which have to be of explained samples."""
+    table, count = io.load_samples(path), len(io.load_array(path))
+    if count != len(table):
+        raise BadInput(f"{path} has {count} maps for the {len(table)} samples of the table beside it; draw it again")
+    if unknown := sorted(set(table["sample"]) - set(index["sample"][index["explain"]])):
+        raise BadInput(f"{path} is of samples that are not explained, {unknown[:5]}; draw the maps again")
+    return table
 
 
 def with_columns(table: pd.DataFrame, call: cli.Call, path: str) -> pd.DataFrame:
@@ -98,11 +98,11 @@ def with_columns(table: pd.DataFrame, call: cli.Call, path: str) -> pd.DataFrame
     return table
 
 
-def maps_of(path: str, index: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Name, empty where there is but one, and some rows of each of a method's maps."""
-    explained = np.flatnonzero(index["explain"])
+def maps_of(path: str, samples: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Name, empty where there is but one, and some samples' rows of each of a method's maps."""
+    there = np.isin(io.load_samples(path)["sample"], samples)
     for name in io.map_names(path):
-        yield name, {"maps": io.load_maps(f"{path}#{name}")[np.searchsorted(explained, rows)]}
+        yield name, {"maps": io.load_maps(f"{path}#{name}")[there]}
 
 
 def tidy(name: str, found: np.ndarray | Mapping, samples: np.ndarray, valid: np.ndarray) -> pd.DataFrame:

@@ -18,7 +18,7 @@ RESOURCES = ("mem_mb", "runtime", "threads", "gpu")
 STRUCTURE = {  # keys that are no hyperparameters
     "datasets": {"kind", "source", "parts", "resources", "seeds"},
     "models": {"kind", "needs", "seeds"},
-    "methods": {"kind", "needs", "seeds", "latents"},
+    "methods": {"kind", "needs", "seeds", "latents", "explain"},
     "metrics": {"kind", "needs"},
 }
 LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -122,6 +122,9 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
         known(f"{where}.needs.{role}, among the networks of {model}", network or role, signatures.networks(model_kind))
 
     if section == "methods":
+        explain = entry.get("explain", 0)
+        if not isinstance(explain, int) or explain < 0:
+            raise BadInput(f"{where}.explain: {explain!r} must be a whole number: so many images at most, 0 for all")
         _latents(config, where, kind, entry)
 
 
@@ -139,6 +142,8 @@ def _latents(config: Config, where: str, kind: str, entry: Config) -> None:
     other = config["methods"][label] or {}
     if other.get("kind", label) != "inversion":
         raise BadInput(f"{where}.latents: {label} is of the kind {other.get('kind', label)}, and no inversion")
+    if entry.get("explain", 0) != other.get("explain", 0):
+        raise BadInput(f"{where}.explain: {label} inverts others than these; say the same of both")
     mine, its = ((each.get("needs") or {}).get("generator") for each in (entry, other))
     if mine != its:
         raise BadInput(f"{where} draws with the generator {mine}, and {label} inverts that of {its}; use one for both")

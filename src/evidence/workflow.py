@@ -141,6 +141,11 @@ class Plan:
         """The file of what a method measures of itself."""
         return f"{self.results}/{dataset}/maps/{method}/seed{seed}/samples.parquet"
 
+    def explained(self, method: str) -> str:
+        """How many images a method is asked for, as a flag; none where it is all of the dataset's."""
+        most = self.entry("methods", method).get("explain")
+        return f"--explain {most}" if most else ""
+
     def given(self, section: str, label: str, dataset: str, seed: str | int) -> str:
         """The weights as flags: ``--classifier …/weights.safetensors --generator …/weights.safetensors#average``."""
         flags = {}

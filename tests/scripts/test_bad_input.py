@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -189,11 +190,12 @@ def test_weights_that_are_missing_or_torn(script, dataset, networks, tmp_path):
 
 def test_maps_of_another_number_of_images(script, dataset, tmp_path):
     io.save_array(tmp_path / "maps.npy", np.zeros((5, 1, 16, 24), np.float32))
+    io.save_table(tmp_path / "samples.parquet", pd.DataFrame({"sample": [0, 1]}))
     data = ("--images", dataset / "images.npy", "--index", dataset / "index.parquet", "--truth", dataset / "truth.npy")
     answer = script(
         "evaluate", "ncc", *data, "--maps", tmp_path / "maps.npy", "--scores", tmp_path / "out/scores.parquet"
     )
-    assert_refused(answer, "maps.npy", "5 maps for 2 explained samples")
+    assert_refused(answer, "maps.npy", "5 maps for the 2 samples")
     assert not files(tmp_path / "out")
 
 

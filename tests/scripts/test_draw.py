@@ -1,11 +1,15 @@
 """A figure as a job draws it: maps by name out of one file, scores of a whole method, and options as words."""
 
+import importlib
 import json
 
 import numpy as np
 import pandas as pd
 
 from evidence import io
+from evidence.figures import gallery
+
+draw = importlib.import_module("scripts.draw")
 
 
 def test_a_figure_of_maps_and_scores(script, dataset, tmp_path):
@@ -35,3 +39,23 @@ def test_a_figure_of_maps_and_scores(script, dataset, tmp_path):
     words = ["--pictures", '["1"]', "--worst", "1", *data, *given[:3], "--pdf", written["pdf"], "--png", written["png"]]
     status, text = script("draw", "gallery", *words)
     assert status == 0, text
+
+
+def test_a_gallery_shows_images_that_all_methods_were_asked_for(dataset, tmp_path):
+    """One of two methods has the map of the second explained sample alone."""
+    index = io.load_table(dataset / "index.parquet").assign(subject=range(24))
+    first, second = np.flatnonzero(index["explain"])
+    maps = np.ones((2, 1, *io.load_array(dataset / "images.npy").shape[2:]), np.float32)
+    for name, samples in (("all", [first, second]), ("some", [second])):
+        (tmp_path / name).mkdir()
+        io.save_array(tmp_path / name / "maps.npy", maps[: len(samples)])
+        io.save_table(tmp_path / name / "samples.parquet", pd.DataFrame({"sample": samples}))
+    found = draw.of_explained({name: str(tmp_path / name / "maps.npy") for name in ("all", "some")}, index)
+    assert np.isnan(found["some"][0]).all()
+    assert np.array_equal(found["some"][1], maps[1])
+    assert gallery.drawn(found, 2).tolist() == [1]
+    images = io.load_array(dataset / "images.npy")
+    assert len(gallery.draw(images, index, found, count=2).axes) == 3, "one row: the image, and two maps"
+    found["some"][:] = np.nan
+    words = gallery.draw(images, index, found, count=2).texts[0].get_text()
+    assert words == "No image is shown: none has a map of every method."

@@ -56,6 +56,15 @@ def test_each_of_a_methods_maps_is_scored(scored, dataset):
     assert alone["value"].to_numpy() == pytest.approx(values["wrong"].to_numpy())
 
 
+def test_a_method_that_was_asked_for_some_of_the_images_has_their_scores(scored, dataset):
+    _, second = explained(dataset)
+    truth = io.load_truth(dataset / "truth.npy")[[second]].astype(np.float32)
+    table, text = scored("ncc", truth, sample=[second])
+    assert table["sample"].tolist() == [second]
+    assert table["value"].tolist() == pytest.approx([1])
+    assert "over 1 scores" in text
+
+
 def test_one_map_of_several_is_not_scored_alone(script, dataset, tmp_path):
     words = (
         "--images",
@@ -127,7 +136,7 @@ def test_a_table_of_other_samples_is_refused(script, dataset, tmp_path):
     maps = np.zeros((2, 1, 16, 24), np.float32)
     status, text = evaluate(script, dataset, tmp_path, "ncc", maps, sample=[0, 1])
     assert status == 1
-    assert "is of other samples than those explained; draw the maps again" in text
+    assert "maps.npy is of samples that are not explained, [0, 1]; draw the maps again" in text
 
 
 def test_a_metric_of_a_methods_table_needs_the_maps_it_lies_beside(script, dataset, tmp_path):
@@ -155,3 +164,21 @@ def test_repeats_are_of_no_sample_even_where_there_are_as_many(script, dataset, 
     table = io.load_table(out)
     assert table["at"].tolist() == ["accuracy"] * repeats + ["auc"] * repeats
     assert table["sample"].isna().all()
+
+
+def test_a_method_is_asked_for_some_of_the_images(script, dataset, networks, tmp_path):
+    words = ["--classifier", networks["classifier"], "--images", dataset / "images.npy"]
+    words += [
+        "--index",
+        dataset / "index.parquet",
+        "--maps",
+        tmp_path / "maps.npy",
+        "--samples",
+        tmp_path / "t.parquet",
+    ]
+    status, text = script("attribute", "gradient", "--explain", 1, *words)
+    assert status == 0, text
+    table = io.load_table(tmp_path / "t.parquet")
+    assert len(io.load_array(tmp_path / "maps.npy")) == len(table) == 1
+    assert table["sample"].isin(explained(dataset)).all()
+    assert table.attrs["explain"] == 1

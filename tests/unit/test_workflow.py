@@ -113,6 +113,8 @@ def test_models_in_a_circle_are_refused():
         (("methods", "cam", "seeds"), "first", ["methods.cam.seeds: first must be a list of whole numbers from 0"]),
         (("datasets", "synthetic", "seeds"), [], ["datasets.synthetic.seeds: [] must be a list of whole numbers"]),
         (("metrics", "ncc", "seeds"), [0], ["metrics.ncc", "'seeds'"]),
+        (("methods", "cam", "explain"), "some", ["methods.cam.explain", "'some'", "whole number"]),
+        (("methods", "cam", "explain"), -1, ["methods.cam.explain", "-1", "whole number"]),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
@@ -331,6 +333,18 @@ def test_latents_of_another_generator_are_refused(measured, root):
     found = measured["methods"]["found"]
     found["needs"] = {**found["needs"], "generator": "vagan.best"}
     assert "and found inverts that of vagan.best; use one for both" in refusal(measured, root)
+
+
+def test_a_method_may_be_asked_for_some_of_the_images(measured, root):
+    measured["methods"]["cam"] |= {"explain": 3}
+    plan = Plan(measured, root)
+    assert plan.explained("cam") == "--explain 3"
+    assert plan.explained("found") == ""
+    assert "explain" not in plan.options("methods", "cam")
+    measured["methods"]["way"]["explain"] = 3
+    assert "methods.way.explain: found inverts others than these; say the same of both" in refusal(measured, root)
+    measured["methods"]["found"]["explain"] = 3
+    assert Plan(measured, root).explained("way") == "--explain 3"
 
 
 def scored_by(metric, method):

@@ -45,11 +45,14 @@ def draw(
     check(maps, groups, healed, pictures, worst)
     explained = np.flatnonzero(index["explain"])
     shown = index.iloc[explained]
+    usable = drawn(maps, len(shown))
     if worst:
         errors = distances(images, explained, maps[worst])
-        rows = np.argsort(-errors, kind="stable")[:count].tolist()
+        rows = usable[np.argsort(-errors[usable], kind="stable")[:count]].tolist()
     else:
-        rows = some(shown, by, groups, count)
+        rows = usable[some(shown.iloc[usable], by, groups, count)].tolist()
+    if not rows:
+        return style.words("No image is shown: none has a map of every method.")
     healed = healed if images.shape[1] == 1 else ""
     headings = ["Observed", *maps, *(["Healed"] if healed else [])]
     figure, axes = style.grid(len(rows), len(headings))
@@ -83,6 +86,14 @@ def check(
         raise BadInput(f"worst: there is no picture {worst!r} to compare with the images; {near(worst, pictures)}")
     if worst and groups:
         raise BadInput(f"worst and groups both choose the rows: leave out worst, {worst!r}, or groups")
+
+
+def drawn(maps: Mapping[str, Maps], count: int) -> np.ndarray:
+    """Which of so many explained samples have all of these maps: a method may be asked for some of them only."""
+    there = np.ones(count, bool)
+    for found in maps.values():
+        there &= np.isfinite(found).reshape(count, -1).all(1)
+    return np.flatnonzero(there)
 
 
 def distances(images, explained: np.ndarray, pictures: Maps) -> Values:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from evidence import style
 from evidence.erasing import chosen, erased
 from evidence.errors import BadInput, near
-from evidence.figures.gallery import group_of, some
+from evidence.figures.gallery import drawn, group_of, some
 
 SETTINGS = ("before", "drop", "area")  # of the scores
 
@@ -51,7 +51,8 @@ def draw(
     explained = np.flatnonzero(index["explain"])
     shown = index.iloc[explained]
     first = {heading: by_image(scores[heading][:1]).reindex(shown["sample"]) for heading in maps}  # maps are its too
-    usable = np.flatnonzero(np.all([table["drop"].notna() for table in first.values()], axis=0))
+    usable = drawn(maps, len(shown))
+    usable = usable[np.all([table["drop"].notna().iloc[usable] for table in first.values()], axis=0)]
     rows = usable[some(shown.iloc[usable], by, groups, count)].tolist()
     if not rows:
         return style.words("No image is shown: none has a score of every method.")

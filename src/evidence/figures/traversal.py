@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evidence import style
 from evidence.errors import BadInput, near
-from evidence.figures.gallery import colours, group_of, some
+from evidence.figures.gallery import colours, drawn, group_of, some
 
 WIDTH = 7.2  # inches at most: two columns of print
 
@@ -46,7 +46,9 @@ def draw(
     explained = np.flatnonzero(index["explain"])
     shown = index.iloc[explained]
     found = probabilities(scores, at, maps, shown["sample"]) if scores else None
-    usable = np.arange(len(shown)) if found is None else np.flatnonzero(np.isfinite(found).all(1))
+    usable = drawn(maps, len(shown))
+    if found is not None:
+        usable = usable[np.isfinite(found[usable]).all(1)]
     rows = usable[some(shown.iloc[usable], by, groups, count)].tolist()
     if not rows:
         return style.words("No image is shown: none has a probability for each frame.")
