@@ -132,6 +132,13 @@ def test_modules_import_downwards_only(root):
                 assert home == name, f"{path.name} reaches into {name}"
 
 
+def test_the_map_of_shared_modules_names_each_once(root):
+    section = (root / "CONTRIBUTING.md").read_text().partition("## What the files share")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)`", section)
+    there = [path.stem for path in (root / "src" / "evidence").glob("*.py") if path.stem != "__init__"]
+    assert sorted(named) == sorted(there)
+
+
 def test_the_package_speaks_of_no_place_of_its_own(root):
     """No absolute path, no host of a registry."""
     for path in [
