@@ -7,6 +7,7 @@ side: ``one`` to ``four`` are samples that keep it, and ``one_whole`` to ``four_
 """
 
 import functools
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -143,7 +144,10 @@ def attribute(
     @functools.cache
     def drawn_before(number: int) -> chains.Bank:
         """A bank for each trial, and one more for whatever judges what trials found."""
-        return chains.bank(generator, bank, torch.Generator().manual_seed(stream(number, "bank")), images.device)
+        began, random = time.perf_counter(), torch.Generator().manual_seed(stream(number, "bank"))
+        drawn = chains.bank(generator, bank, random, images.device)
+        print(f"a bank of {bank} images in {time.perf_counter() - began:.1f} seconds", flush=True)
+        return drawn
 
     def of(subject: Subject, most: int, number: int, *purpose: str | int) -> Sampler:
         """A sampler with random numbers of its own."""
