@@ -42,7 +42,6 @@ USES = {"stitching": (), "descent": ("generator", "encoder"), "chains": ("genera
 UNFOLDED = ("generator",)  # some samplers want its batch normalisations
 AT_ONCE = 1
 SAMPLES = 4  # that are maps
-PATIENT = 5  # starts of walkers to an anchor that a search has found
 
 
 def attribute(
@@ -61,7 +60,8 @@ def attribute(
     at_once: int = 64,
     restart: int = 1_000,
     limit: int = 5_000,
-    bank: int = 16_384,
+    bank: int = 131_072,
+    least: int = 4,
     walkers: int = 16,
     thin: int = 3,
     keep: float = 0.2,
@@ -108,8 +108,9 @@ def attribute(
         restart: steps after which these are given up.
         limit: steps for one batch of samples, after which the set counts as out of reach.
         bank: images that the generator draws once for all images, of the sampler ``chains``; their time is nobody's.
-        walkers: of this sampler, for a set of segments.
-        thin: steps of these between two samples.
+        least: of these have to agree with the image on a set of segments, for it to be within reach of this sampler.
+        walkers: chains of a set that go on together, where the bank is used up.
+        thin: steps between two samples of a chain.
         keep: chance of a segment outside the anchor to be kept, when stitching.
         segmentation: how the image is cut.
         segments: how many there are to be; quickshift's distance is sought so.
@@ -156,7 +157,7 @@ def attribute(
             return sampling.Stitching(subject, donors, numbers, keep, cost=cost)
         settings = {"threshold": threshold, "drawn": thresholds == "drawn", "cost": cost}
         if sampler == "chains":
-            walk = {"walkers": walkers, "thin": thin, "tries": 1 if number < repeats else PATIENT}
+            walk = {"walkers": walkers, "thin": thin, "least": least if number < repeats else 1}
             return chains.Chains(subject, generator, drawn_before(number), numbers, latents, **walk, **settings)
         begin = sampling.prior(generator, latents)
         if encoder is not None:
