@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--index", required=True, help="index.parquet of the dataset")
     parser.add_argument("--chance", type=int, default=100_000, help="images that may agree by chance")
     parser.add_argument("--count", type=int, default=128, help="samples of each sampler")
-    parser.add_argument("--bank", type=int, default=8192, help="images of the chains' bank")
+    parser.add_argument("--bank", type=int, default=131_072, help="images of the chains' bank")
     parser.add_argument("--out", required=True, help="a Markdown file")
     given = parser.parse_args()
     machine.prepare()

@@ -1,4 +1,4 @@
-"""Samples of D(y | A) that a generator draws of itself: a bank of its images, and Markov chains in its latents, for anchors
+"""Samples of D(y | A) that a generator draws of itself: a bank of its images, and Markov chains in its latents. For anchors
 at interactive speed.
 
 What is sampled is the generator's own distribution, given that an image agrees with the subject on an anchor: latents

@@ -83,12 +83,12 @@ def rejected(generator, subject, anchor, count, threshold):
     return torch.cat(found)[:count]
 
 
-@pytest.mark.parametrize("bank", [8, 4096])
+@pytest.mark.parametrize("bank", [600, 4096])
 @pytest.mark.parametrize("anchor", [(1,), (0, 2)])
 def test_walks_draw_what_agrees_by_chance(bent, image, bank, anchor):
-    """From many images of a bank that agree, and from where hardly one does."""
-    sampler = made(bent, image, bank=bank, threshold=NEAR, thin=12, settle=200)
-    sampler.draw(anchor, max(1, len(sampler._opened(anchor).agreeing)))
+    """From many chains, and from few."""
+    sampler = made(bent, image, bank=bank, threshold=NEAR, thin=40)
+    sampler.draw(anchor, len(sampler._agreeing(anchor)))
     walked = sampler.draw(anchor, 256).whole
     chance = rejected(bent, sampler.subject, anchor, 512, NEAR)
     assert probability(chance[:256], chance[256:]) > 0.01
@@ -127,72 +127,61 @@ def test_what_agrees_in_the_bank_is_given_first_once_and_for_nothing(bent, image
     assert sampler.cost.images > 0
 
 
-def test_a_step_along_the_gradient_leads_to_what_is_aimed_at():
-    """The root of the loss of a pixel that is a latent falls evenly."""
-    generator = Same()
-    sampler = made(generator, torch.full((1, 1, 3, 4), 1.2), np.arange(12, dtype=np.int32).reshape(3, 4), aim=0.64)
-    z = torch.zeros(1, 12).requires_grad_()
-    loss = losses(generator(z), sampler.subject, sampler.subject.mask((7,)))
-    (gradient,) = torch.autograd.grad(loss.sum(), z)
-    moved = z - sampler._newton(loss.detach(), torch.tensor([0.25]), gradient)
-    assert moved[0, 7].item() == pytest.approx(1.2 - 0.5 * 0.8, abs=1e-5)
-    assert moved[0, :7].abs().max() == 0
-
-
-def test_walkers_take_the_share_of_steps_that_is_wanted(bent, image):
-    sampler = made(bent, image, bank=4000, threshold=0.05, walkers=64, thin=1, rounds=1000)
-    sampler.draw((0, 1), len(sampler._opened((0, 1)).agreeing) + 64 * 60)
-    walk, kept = sampler.walks[0, 1], []
+def test_chains_take_the_share_of_steps_that_is_wanted(bent, image):
+    sampler = made(bent, image, bank=4000, threshold=0.05, walkers=64, thin=1)
+    sampler.draw((0, 1), len(sampler._agreeing((0, 1))) + 64 * 60)
+    walk, moved = sampler.walks[0, 1], []
     for _ in range(40):
-        before = walk.walkers.latents.clone()
-        sampler._step([walk])
-        kept.append((walk.walkers.latents == before).all(1).float().mean().item())
-    assert np.mean(kept) == pytest.approx(1 - chains.WANTED, abs=0.06)
+        rows = sampler._some(len(walk.chains))
+        states = walk.chains[rows]
+        before = states.latents.clone()
+        sampler._step([walk], [states])
+        moved.append((states.latents != before).any(1).float().mean().item())
+    assert np.mean(moved) == pytest.approx(chains.WANTED, abs=0.06)
 
 
-def test_directions_are_those_of_the_gradients_and_walks_along_and_across_them_draw_the_same(bent, image):
-    """Of gradients in a plane, the plane; and the law of a pixel that is a latent, walked to in two kinds of steps."""
-    random = torch.Generator().manual_seed(0)
-    plane = torch.linalg.qr(torch.randn(12, 2, generator=random))[0]
-    found = chains.steepest(torch.randn(120, 2, generator=random) @ plane.T)
-    assert found.shape == (12, 2)
-    assert torch.allclose(found @ found.T, plane @ plane.T, atol=1e-5)
-    labels = np.arange(12, dtype=np.int32).reshape(3, 4)
-    sampler = made(Same(), torch.full((1, 1, 3, 4), 1.2), labels, threshold=0.25, drawn=False, thin=24, rounds=1000)
-    sampler.draw((5,), len(sampler._opened((5,)).agreeing) + 1)
-    sampler.walks[5,].inner = torch.eye(12)[:, 5:6]
-    walked = sampler.draw((5,), 1600).whole.flatten(1).double().numpy()
-    assert kstest(walked[::2, 5], truncnorm(0.7, 1.7).cdf).pvalue > 0.01
-    assert kstest(walked[::2, 2], "norm").pvalue > 0.01
-    assert sampler.walks[5,].strides["outer"] > 0.9, "nothing holds it back across"
+def test_chains_start_at_samples_and_never_leave_what_agrees(bent, image):
+    sampler = made(bent, image, bank=400, threshold=0.1)
+    agreeing = sampler._agreeing((1,))
+    assert 16 < len(agreeing) < chains.CHAINS
+    sampler.draw((1,), len(agreeing) + 1)
+    walk, mask = sampler.walks[1,], sampler.subject.mask((1,))
+    started = {tuple(row) for row in sampler.bank.latents[agreeing].tolist()}
+    assert len(walk.chains) == len(agreeing)
+    assert sum(tuple(row) in started for row in walk.chains.latents.tolist()) >= len(agreeing) - sampler.walkers
+    for _ in range(20):
+        sampler.draw((1,), 16)
+        assert (losses(walk.chains.images, sampler.subject, mask) <= walk.chains.reach).all()
+        assert torch.allclose(bent(walk.chains.latents), walk.chains.images, atol=1e-5)
 
 
-def test_what_was_found_for_a_part_is_a_start_for_the_whole(bent, image):
-    """The bank has nothing near, the part's walkers are."""
-    alone, after = (made(bent, image, bank=8, threshold=0.02) for _ in range(2))
-    after.draw((0, 1), 17)
-    before = after.cost.updates
-    alone.draw((0, 1, 2), 1)
-    after.draw((0, 1, 2), 1)
-    assert after.cost.updates - before <= alone.cost.updates
-    far = torch.cat([after.walks[0, 1].walkers.latents, after.bank.latents])
-    start = after._nearest(after.walks[0, 1, 2], (0, 1, 2))
-    assert {tuple(row) for row in start.latents.tolist()} <= {tuple(row) for row in far.tolist()}
-    assert start.losses.min() < alone._nearest(alone.walks[0, 1, 2], (0, 1, 2)).losses.min()
-
-
-def test_what_no_latent_reaches_ends_soon(image):
-    """A generator that draws nothing as bright as the image."""
-    sampler = made(Same(0.001), torch.full((1, 1, 3, 4), 5.0), limit=20, halving=5)
+def test_what_next_to_nothing_of_the_bank_agrees_with_is_out_of_reach_at_once(bent, image):
+    """One image fewer than is asked for, and as many."""
+    count = len(made(bent, image, bank=200, threshold=0.1)._agreeing((0,)))
+    assert count > 1
     with pytest.raises(Unreachable):
-        sampler.draw((0,), 2)
-    assert sampler.cost.updates == 20
-    assert sampler.cost.images == 16 * 5 + 8 * 5 + 4 * 10
+        made(bent, image, bank=200, threshold=0.1, least=count + 1).draw((0,), 1)
+    assert len(made(bent, image, bank=200, threshold=0.1, least=count).draw((0,), 2 * count).images) == 2 * count
+    bright = made(Same(0.001), torch.full((1, 1, 3, 4), 5.0))
     with pytest.raises(Unreachable):
-        made(Same(0.001), torch.full((1, 1, 3, 4), 5.0), limit=20, tries=3, cost=sampler.cost).draw((0,), 2)
-    assert sampler.cost.updates == 4 * 20
+        bright.draw((0,), 2)
+    assert bright.cost.images == 0
+
+
+def test_chains_that_cost_too_much_are_cut_off(bent, image):
     with pytest.raises(Spent):
-        made(Same(0.001), torch.full((1, 1, 3, 4), 5.0), cost=Cost(most=50)).draw((0,), 2)
+        made(bent, image, bank=200, threshold=0.1, cost=Cost(most=50)).draw((0,), 500)
+
+
+def test_anchors_that_are_asked_for_together_cost_as_much_as_one_after_the_other(bent, image):
+    together, apart = (made(bent, image, bank=200, threshold=0.1) for _ in range(2))
+    together.prepare([(0,), (1,), (2,)], 250)
+    for anchor in ((0,), (1,), (2,)):
+        apart.draw(anchor, 250)
+    assert together.cost.images == apart.cost.images > 0
+    for anchor in ((0,), (1,), (2,)):
+        assert len(together.draw(anchor, 250).images) == 250
+    assert together.cost.images == apart.cost.images
 
 
 def test_the_same_random_numbers_give_the_same_samples(bent, image):
