@@ -1,5 +1,4 @@
-"""Samples of D(y | A) that a generator draws of itself: a bank of its images, and Markov chains in its latents. For anchors
-at interactive speed.
+"""Samples of D(y | A) that a generator draws of itself: a bank of its images, and Markov chains in its latents.
 
 What is sampled is the generator's own distribution, given that an image agrees with the subject on an anchor: latents
 z from N(0, I) for which ℓ(z) ≤ u, with a threshold u each. A generated image that agrees by chance is such a sample, so

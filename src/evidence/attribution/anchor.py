@@ -6,10 +6,10 @@ pixel. ``shown`` is a set of segments that depends on the image alone, so that a
 side: ``one`` to ``four`` are samples that keep it, and ``one_whole`` to ``four_whole`` what they were made of.
 """
 
-import functools
 import time
 from collections.abc import Sequence
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ USES = {"stitching": (), "descent": ("generator", "encoder"), "chains": ("genera
 UNFOLDED = ("generator",)  # some samplers want its batch normalisations
 AT_ONCE = 1
 SAMPLES = 4  # that are maps
+# Of each generator, as images come one at a time: (how many, number) → bank.
+BANKS: WeakKeyDictionary[nn.Module, dict[tuple[int, int], chains.Bank]] = WeakKeyDictionary()
 
 
 def attribute(
@@ -138,17 +140,18 @@ def attribute(
             raise BadInput(f"sampler: {sampler} makes no use of a network for {role}; take needs.{role} away")
     if images.dim() != 4:
         raise BadInput(f"anchors are made of segments of a plane, and these images have {images.dim() - 2} axes")
+    banks = BANKS.setdefault(generator, {}) if sampler == "chains" else {}
     search = Search(precision, delta, gap, slack, batch, beam, coverage, largest)
     if generator is not None:
         generator = frozen(generator, norm) if sampler == "descent" else folded(generator)
 
-    @functools.cache
     def drawn_before(number: int) -> chains.Bank:
         """A bank for each trial, and one more for whatever judges what trials found."""
-        began, random = time.perf_counter(), torch.Generator().manual_seed(stream(number, "bank"))
-        drawn = chains.bank(generator, bank, random, images.device)
-        print(f"a bank of {bank} images in {time.perf_counter() - began:.1f} seconds", flush=True)
-        return drawn
+        if (bank, number) not in banks:
+            began, random = time.perf_counter(), torch.Generator().manual_seed(stream(number, "bank"))
+            banks[bank, number] = chains.bank(generator, bank, random, images.device)
+            print(f"a bank of {bank} images in {time.perf_counter() - began:.1f} seconds", flush=True)
+        return banks[bank, number]
 
     def of(subject: Subject, most: int, number: int, *purpose: str | int) -> Sampler:
         """A sampler with random numbers of its own."""

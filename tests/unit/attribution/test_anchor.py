@@ -108,6 +108,14 @@ def test_each_trial_and_each_image_has_random_numbers_of_its_own(image, donors):
         assert torch.equal(first[name], again[name])
 
 
+def test_banks_are_drawn_once_for_all_images(image, donors, capsys):
+    """One for each of two trials and one for new samples, whatever comes after."""
+    generator = Bands()
+    for _ in range(3):
+        attribute(image, donors, Third(), [7], generator, sampler="chains", bank=50, repeats=2, segments=3, shown=1)
+    assert capsys.readouterr().out.count("a bank of 50 images") == 3
+
+
 def test_a_search_that_costs_too_much_is_cut_off_and_counted(image, donors):
     maps, columns = explained(image, donors, sampler="descent", most=100)
     assert (columns["ended"] == 0).all()
