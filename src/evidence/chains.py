@@ -127,7 +127,7 @@ class Chains:
     drawn: bool = True
     walkers: int = 16
     thin: int = 3
-    least: int = 4
+    least: int = 16
     cost: Cost = field(default_factory=Cost)
     walks: dict[Anchor, Walk] = field(default_factory=dict, init=False)
 
