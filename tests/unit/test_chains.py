@@ -48,7 +48,7 @@ def made(generator, image, labels=STRIPS, *, seed=0, bank=64, **settings):
     subject = Subject(image, Segments(labels, int(labels.max()) + 1))
     known = chains.bank(generator, bank, torch.Generator().manual_seed(seed), image.device)
     numbers, latents = np.random.default_rng(seed), torch.Generator().manual_seed(seed + 1)
-    return Chains(subject, generator, known, numbers, latents, **settings)
+    return Chains(subject, generator, known, numbers, latents, **{"least": 4, **settings})
 
 
 @pytest.fixture

@@ -101,9 +101,9 @@ def test_an_encoder_says_where_samples_start(image, donors):
 
 
 def test_each_trial_and_each_image_has_random_numbers_of_its_own(image, donors):
-    _, first = explained(image, donors, sampler="chains", bank=20, repeats=3)
+    _, first = explained(image, donors, sampler="chains", bank=20, least=1, repeats=3)
     assert len(set(first["trial_images"][0].tolist())) > 1
-    _, again = explained(image, donors, sampler="chains", bank=20, repeats=3)
+    _, again = explained(image, donors, sampler="chains", bank=20, least=1, repeats=3)
     for name in ("samples", "trial_images", "precision"):
         assert torch.equal(first[name], again[name])
 
@@ -112,7 +112,9 @@ def test_banks_are_drawn_once_for_all_images(image, donors, capsys):
     """One for each of two trials and one for new samples, whatever comes after."""
     generator = Bands()
     for _ in range(3):
-        attribute(image, donors, Third(), [7], generator, sampler="chains", bank=50, repeats=2, segments=3, shown=1)
+        attribute(
+            image, donors, Third(), [7], generator, sampler="chains", bank=50, least=1, repeats=2, segments=3, shown=1
+        )
     assert capsys.readouterr().out.count("a bank of 50 images") == 3
 
 
