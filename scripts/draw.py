@@ -35,12 +35,13 @@ def main(argv: list[str] | None = None) -> None:
         },
     )
     args = call.files
+    load = functools.cache(io.load_table)
     given = {
         "images": lambda: io.load_array(args.images),
         "truth": lambda: io.load_truth(args.truth) if args.truth else None,
-        "index": lambda: io.load_table(args.index),
-        "maps": lambda: of_explained(cli.pairs(args.maps), io.load_table(args.index)),
-        "scores": lambda: tables(args.scores, functools.partial(io.load_scores, load=functools.cache(io.load_table))),
+        "index": lambda: load(args.index),
+        "maps": lambda: of_explained(cli.pairs(args.maps), load(args.index)),
+        "scores": lambda: tables(args.scores, functools.partial(io.load_scores, load=load)),
         "histories": lambda: tables(args.histories, io.load_table),
     }
     wanted = inspect.signature(call.module.draw).parameters

@@ -60,7 +60,8 @@ def main(argv: list[str] | None = None) -> None:
         networks = weights.load_all(call.networks)
     valid = np.ones(len(rows), bool)
     if of_method:
-        table = table[table["sample"].isin(index["sample"].iloc[rows])].reset_index(drop=True)
+        there = table["sample"].isin(index["sample"].iloc[rows]).to_numpy()
+        table = table[there].reset_index(drop=True)
         if "samples" in wanted:
             given["samples"] = lambda: with_columns(table, call, args.maps)
         elif "valid" in table:
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
         said = f"{(~valid).sum()} of {len(valid)} samples have maps that mean nothing (valid is 0), and no score"
         print(f"{said}: {samples[~valid].tolist()[:10]}")
     tables = []
-    for name, maps in maps_of(args.maps, samples) if "maps" in wanted else [("", {})]:
+    for name, maps in maps_of(args.maps, there) if "maps" in wanted else [("", {})]:
         found = call.module.score(**maps, **data, **networks, **call.options)
         tables.append(tidy(name, found, samples, valid))
         print(summary(" of ".join(filter(None, (call.name, name))), tables[-1]))
@@ -98,11 +99,10 @@ def with_columns(table: pd.DataFrame, call: cli.Call, path: str) -> pd.DataFrame
     return table
 
 
-def maps_of(path: str, samples: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Name, empty where there is but one, and some samples' rows of each of a method's maps."""
-    there = np.isin(io.load_samples(path)["sample"], samples)
+def maps_of(path: str, rows: np.ndarray) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Name, empty where there is but one, and some rows of each of a method's maps."""
     for name in io.map_names(path):
-        yield name, {"maps": io.load_maps(f"{path}#{name}")[there]}
+        yield name, {"maps": io.load_maps(f"{path}#{name}")[rows]}
 
 
 def tidy(name: str, found: np.ndarray | Mapping, samples: np.ndarray, valid: np.ndarray) -> pd.DataFrame:
