@@ -149,7 +149,7 @@ def page(given: argparse.Namespace, table: pd.DataFrame) -> str:
         "Written by `bench/samples.py`, never by hand.",
         "",
         f"- **Machine**: {machine.describe()}",
-        f"- **Generator**: {provenance.facts(given.generator.partition('#')[0]).get('steps', 'steps unknown')}",
+        f"- **Generator**: {provenance.facts(given.generator.partition('#')[0]).get('steps', 'unknown')} steps",
         f"- **Chance**: {given.chance} generated images; of each image to explain one segment, the largest that "
         f"{2 * given.count} of them or more agree with, and at most a twentieth",
         f"- **Samples**: {given.count} a sampler and anchor, against as many that agree by chance",
