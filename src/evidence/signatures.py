@@ -72,9 +72,14 @@ class Signature:
                     raise BadInput(f"{where}.{name}: {value!r} is no {annotation}")
 
 
-def names(folder: str) -> list[str]:
-    """What there is in a folder."""
-    return sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__")
+def names(folder: str) -> tuple[str, ...]:
+    """What there is in a folder, sorted."""
+    return _modules(PACKAGE / folder)
+
+
+@functools.cache  # a plan asks thousands of times
+def _modules(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__"))
 
 
 def source(folder: str, kind: str) -> Path:

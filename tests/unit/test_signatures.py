@@ -29,7 +29,7 @@ def test_the_folders_are_the_registry():
     for folder in signatures.FUNCTIONS:
         package = importlib.import_module(f"evidence.{folder}")
         assert signatures.PACKAGE / folder / "__init__.py" == signatures.Path(package.__file__)
-        assert signatures.names(folder) == sorted(signatures.names(folder))
+        assert list(signatures.names(folder)) == sorted(signatures.names(folder))
         assert "__init__" not in signatures.names(folder)
     assert {"vagan", "classifier"} <= set(signatures.names("models"))
 
