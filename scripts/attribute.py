@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evidence import cli, cohort, explaining, io, machine, resuming, signatures, sources, weights
+from evidence import cli, explaining, io, machine, resuming, signatures, sources, weights
 from evidence.errors import BadInput
 from evidence.provenance import commit
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
-    samples = cohort.fewer(np.flatnonzero(index["explain"]), args.explain)
+    samples = explaining.fewer(np.flatnonzero(index["explain"]), args.explain)
     truth = io.load_truth(args.truth) if args.truth else None
     wanted = inspect.signature(call.module.attribute).parameters
     if truth is None and "truth" in wanted:

@@ -117,13 +117,6 @@ def explained(index: pd.DataFrame, *, most: int = 0, baseline: int = 0, classes:
     return flags
 
 
-def fewer(explained: np.ndarray, most: int) -> np.ndarray:
-    """``most`` of the explained samples, 0 for all, in their order: for a method that takes long. Whoever asks for more
-    of them gets the same ones, and others."""
-    order = np.random.default_rng(0).permutation(len(explained))
-    return explained[np.sort(order[: most or None])]
-
-
 def _some(able: pd.Series, most: int, random: np.random.Generator) -> np.ndarray:
     """Where the able ones are, or so many of them, drawn at random."""
     chosen = np.flatnonzero(able)

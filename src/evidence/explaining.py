@@ -24,6 +24,13 @@ Columns = dict[str, np.ndarray]  # name → (image) or (image, numbers)
 BATCH = 50  # images explained at once, or EVIDENCE_BATCH; no result depends on it
 
 
+def fewer(explained: np.ndarray, most: int) -> np.ndarray:
+    """``most`` of the explained samples, 0 for all, in their order: for a method that takes long. Whoever asks for more
+    of them gets the same ones, and others."""
+    order = np.random.default_rng(0).permutation(len(explained))
+    return explained[np.sort(order[: most or None])]
+
+
 def explain(
     attribute: Callable[..., Any],
     images: Images,

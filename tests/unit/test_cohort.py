@@ -168,17 +168,6 @@ def index():
     return pd.DataFrame({"split": random.choice(cohort.SPLITS, 200), "label": random.integers(0, 2, 200)})
 
 
-def test_fewer_of_the_explained_are_some_of_more_and_in_order():
-    everyone = np.arange(30, 80)
-    some, more = cohort.fewer(everyone, 8), cohort.fewer(everyone, 20)
-    assert len(some) == 8
-    assert set(some) < set(more) < set(everyone)
-    assert (np.diff(some) > 0).all()
-    assert some.max() > 60, "not the first ones"
-    for all_of_them in (0, 50, 99):
-        np.testing.assert_array_equal(cohort.fewer(everyone, all_of_them), everyone)
-
-
 def test_all_tested_images_of_the_class_of_interest_are_explained(index, released):
     np.testing.assert_array_equal(cohort.explained(index), (index["split"] == "test") & (index["label"] == 1))
     assert cohort.explained(released).sum() == 1000
