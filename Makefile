@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready
 SOURCES := src scripts bench tests envs
 
-.PHONY: help install quick paper real smoke commands record bench test check format lock clean
+.PHONY: help install quick paper real smoke commands record bench alibi test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -43,6 +43,13 @@ record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs
 
 bench: $(READY)  ## what an update and a map cost here, into docs/measured/bench-<machine>.md; ARGS="--only steps2d" is part of it
 	python bench/run.py $(ARGS)
+
+alibi: .alibi/ready  ## the environment of a peer that bench compares with where it is there; 1.8 GB
+
+.alibi/ready: envs/alibi.txt
+	test -x .alibi/bin/python || $(PYTHON) -m venv .alibi
+	.alibi/bin/pip install --quiet -r envs/alibi.txt
+	@touch $@
 
 test: $(READY)  ## set up, then all tests: a worker a core, and one for those of the workflow, which start as many jobs
 	OMP_NUM_THREADS=1 pytest --numprocesses auto --ignore tests/workflow

@@ -1,4 +1,5 @@
-"""Anchors (David et al., 2019): random stitching beside anchor-exp, and an update of latents beside textbook code."""
+"""Anchors (David et al., 2019): random stitching beside anchor-exp and alibi, and an update of latents beside textbook
+code."""
 
 import contextlib
 import io
@@ -8,64 +9,36 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import softmax
 
+from bench.stitched import Stitched
 from bench.workers import Calls, _rested, as_textbook, calibrated
 from evidence import machine, sampling, trials
 from evidence.anchoring import Search
 from evidence.networks.dcgan import Generator
 from evidence.networks.lean import Doubling, folded
-from evidence.networks.lenet import LeNet
 from evidence.seeds import rng
 from evidence.segmenting import Segments
 
 
 @dataclass(frozen=True)
-class Anchors:
-    """MNIST's networks, without training, and how much is measured."""
+class Anchors(Stitched):
+    """That, and a generator without training.
 
-    size: tuple[int, int]
+    Args:
+        widths: of the generator.
+        latents: that go down together.
+        updates: that are timed together.
+    """
+
     widths: tuple[int, ...]
-    classifier: tuple[int, ...]  # widths of its convolutions
-    hidden: int
-    grid: tuple[int, int]  # segments down and across
-    donors: int
-    searches: int
-    latents: int  # that go down together
+    latents: int
     updates: int
-
-    def segments(self) -> np.ndarray:
-        down, across = (np.arange(side) * n // side for side, n in zip(self.size, self.grid, strict=True))
-        return (down[:, None] * self.grid[1] + across).astype(np.int32)
-
-    def images(self, count: int) -> np.ndarray:
-        return np.random.default_rng(0).uniform(-1, 1, (count, 1, *self.size)).astype(np.float32)
-
-    def judge(self) -> nn.Module:
-        torch.manual_seed(0)
-        network = LeNet(size=self.size, widths=self.classifier, hidden=self.hidden)
-        held = torch.from_numpy(np.isin(self.segments(), (1, 3)))
-        return Held(network, held, torch.from_numpy(self.images(1)[0]))
 
     def generator(self) -> nn.Module:
         torch.manual_seed(1)
         return calibrated(Generator(size=self.size, widths=self.widths), torch.randn(64, 100))
-
-
-class Held(nn.Module):
-    """A classifier whose decision is that of an image where two segments of it are kept: a search has what to find, and
-    costs what the network does."""
-
-    def __init__(self, network: nn.Module, held: Tensor, image: Tensor):
-        super().__init__()
-        self.network = network.eval()
-        self.register_buffer("held", held)
-        self.register_buffer("image", image)
-
-    def forward(self, images: Tensor) -> Tensor:
-        kept = ((images - self.image).abs() * self.held).flatten(1).amax(1) < 1e-6
-        return torch.cat([10.0 * kept[:, None], self.network(images)[:, 1:] * 1e-3], 1)
 
 
 def ours(anchors: Anchors) -> Calls:

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +22,7 @@ from bench import anchors, latents, paths, workers
 from bench.anchors import Anchors
 from bench.latents import Latents
 from bench.paths import Ways
+from bench.stitched import Stitched
 from bench.workers import Case, Maps, tuned, untuned, working
 from evidence import cli, io, machine, signatures
 from evidence.errors import BadInput, near
@@ -99,6 +100,7 @@ QUICK = {
         updates=2,
     ),
 }
+ALIBI = workers.ROOT / ".alibi" / "bin" / "python"
 ROUNDS = {"steps2d": 7, "steps3d": 3, "attribution": 3, "paths": 3, "latents": 3, "anchors": 5}
 METHODS = {  # as Table 1 calls them
     "gradient": "Gradient",
@@ -339,22 +341,27 @@ def explanations(sizes: Anchors, rounds: int) -> Iterator[str]:
         "usual": Case(anchors.usual, {"anchors": sizes}, untuned()),
         "ours, float32": Case(anchors.ours, {"anchors": sizes}, tuned("float32")),
     }
+    if ALIBI.is_file():
+        stitched = {field.name: getattr(sizes, field.name) for field in fields(Stitched)}
+        cases["alibi"] = Case("bench.alibis", stitched, untuned(), str(ALIBI))
     answers, _ = in_turn("anchors", cases, rounds)
     found = {key: median(values) for key, values in answers.items()}
-    rows = [
-        (what, digits(found["usual", call] * factor), digits(found["ours, float32", call] * factor), digits(ratio))
-        for what, call, factor in (
-            ("search by stitching, s for 1,000 samples", "stitching", 1),
-            (f"update of {sizes.latents} latents, ms", "update", 1000),
-        )
-        for ratio in (found["usual", call] / found["ours, float32", call],)
-    ]
-    table = "\n".join(markdown(("", "usual", "ours", "usual ÷ ours"), rows))
+    stitching, update = "search by stitching, s for 1,000 samples", f"update of {sizes.latents} latents, ms"
+    asked = [(stitching, "anchor-exp", "usual", "stitching", 1), (update, "textbook", "usual", "update", 1000)]
+    if "alibi" in cases:
+        asked.insert(1, (stitching, "alibi", "alibi", "stitching", 1))
+    rows = []
+    for what, peer, case, call, factor in asked:
+        theirs, ours = found[case, call], found["ours, float32", call]
+        rows.append((what, peer, digits(theirs * factor), digits(ours * factor), digits(theirs / ours)))
+    table = "\n".join(markdown(("", "peer", "its", "ours", "its ÷ ours"), rows))
+    absent = "" if "alibi" in cases else " Alibi is not here; `make alibi` installs it in an environment of its own."
     yield (
         f"Medians of {rounds} round{'s' * (rounds > 1)}:\n\n{table}\n\n"
-        f"Usual: anchor-exp 0.0.2.0 with its sampler, {sizes.searches} searches on the same image, segments, donors\n"
-        "and classifier; and torch's Adam on latents, with gradients of the generator's weights computed and left,\n"
-        "nothing folded. Networks are those of the paper, without training; the decision hangs on two segments."
+        "Peers: anchor-exp 0.0.2.0, and alibi 0.9.6 in an environment of its own, with their own samplers and\n"
+        f"{sizes.searches} searches on the same image, segments, donors and classifier; and torch's Adam on latents,\n"
+        "with gradients of the generator's weights computed and left, nothing folded. Networks are those of the\n"
+        f"paper, without training; the decision hangs on two segments.{absent}"
     )
 
 

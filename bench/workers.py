@@ -3,9 +3,11 @@
 import contextlib
 import ctypes
 import io
+import json
 import multiprocessing
 import os
 import resource
+import subprocess
 import sys
 import time
 import warnings
@@ -32,6 +34,7 @@ from evidence.networks.unet import MapGenerator
 
 Calls = dict[str, Callable[[], float]]  # what a worker can be asked for; most answer with seconds
 GIB = 2**30
+ROOT = Path(__file__).resolve().parents[1]
 LEAST = 0.1  # seconds a measurement takes at least: what is shorter is repeated
 PENALTY = "sample"  # the textbook's; the released code's norm of columns costs the same
 
@@ -41,11 +44,16 @@ PENALTY = "sample"  # the textbook's; the released code's norm of columns costs 
 
 @dataclass(frozen=True)
 class Case:
-    """What one worker does: a function of this module that makes its calls, and the environment it starts in."""
+    """What one worker does: a function that makes its calls, and the environment it starts in.
 
-    make: Callable[..., Calls]
+    Where ``interpreter`` names one of another environment, ``make`` is a module that it runs, with the arguments as
+    JSON; it speaks in lines of JSON.
+    """
+
+    make: Callable[..., Calls] | str
     arguments: Mapping[str, Any]
     environment: Mapping[str, str | None]  # None takes a variable away
+    interpreter: str = ""
 
 
 def untuned() -> dict[str, None]:
@@ -64,12 +72,16 @@ class Worker:
     """A process of its own for a case. It has the case's environment before torch is loaded, which reads it once."""
 
     def __init__(self, name: str, case: Case):
-        self.name, context = name, multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, case.make, case.arguments), daemon=True)
+        self.name = name
         with _environment(case.environment):
+            if case.interpreter:
+                self.pipe = self.process = Foreign(case)
+                return
+            context = multiprocessing.get_context("spawn")
+            self.pipe, theirs = context.Pipe()
+            self.process = context.Process(target=_serve, args=(theirs, case.make, case.arguments), daemon=True)
             self.process.start()
-        theirs.close()
+            theirs.close()
 
     def answer(self) -> Any:
         """What it says next: first what it can be asked for."""
@@ -94,6 +106,36 @@ class Worker:
         peak = self.ask("")
         self.process.join()
         return peak
+
+
+class Foreign:
+    """A process of another interpreter, and the pipe to it: what ``multiprocessing`` has for our own."""
+
+    def __init__(self, case: Case):
+        command = [case.interpreter, "-m", case.make, json.dumps(case.arguments)]
+        paths = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+        )
+
+    def send(self, call: str) -> None:
+        self._process.stdin.write(json.dumps(call) + "\n")
+        self._process.stdin.flush()
+
+    def recv(self) -> Any:
+        if not (line := self._process.stdout.readline()):
+            raise EOFError
+        return json.loads(line)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def join(self) -> None:
+        self._process.communicate()
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.returncode
 
 
 @contextmanager

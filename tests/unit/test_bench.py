@@ -112,6 +112,36 @@ def test_what_goes_wrong_in_a_worker_is_said(how, message):
         run.in_turn("failing", cases, 1)
 
 
+STAND_IN = """
+import numpy as np
+
+
+class AnchorImage:
+    def __init__(self, decide, shape, *, images_background, segmentation_fn, **others):
+        self.decide, self.backgrounds, self.segments = decide, images_background, segmentation_fn(None)
+
+    def explain(self, image, *, max_anchor_size, **others):
+        own, *backgrounds = self.decide(np.stack([image, *self.backgrounds[1:]]))  # the first donor is the image
+        assert own == 0 and min(backgrounds) > 0, "the decision is that of the image, and not of others"
+        assert len(np.unique(self.segments)) == 6 and max_anchor_size == 3
+"""
+
+
+def test_a_peer_of_another_interpreter_is_asked_in_lines(tmp_path):
+    (tmp_path / "alibi").mkdir()
+    (tmp_path / "alibi" / "__init__.py").touch()
+    (tmp_path / "alibi" / "explainers.py").write_text(STAND_IN)
+    stitched = {"size": (28, 28), "classifier": (2, 2), "hidden": 4, "grid": (3, 2), "donors": 5, "searches": 2}
+    case = Case("bench.alibis", stitched, {"PYTHONPATH": str(tmp_path)}, sys.executable)
+    answers, memory = run.in_turn("stitching", {"peer": case}, 2)
+    assert list(answers) == [("peer", "stitching")]
+    assert all(0 < seconds < 60 for seconds in answers["peer", "stitching"])
+    assert 0.05 < memory["peer"] < 4
+    (tmp_path / "alibi" / "explainers.py").write_text("import sys; sys.exit(3)")
+    with pytest.raises(BadInput, match="'peer' ended with exit status 3"):
+        run.in_turn("stitching", {"peer": case}, 2)
+
+
 def test_a_worker_starts_in_the_environment_of_its_case(monkeypatch):
     for name, value in {"MALLOC_ARENA_MAX": "2", "GOMP_SPINCOUNT": "7", "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(name, value)
