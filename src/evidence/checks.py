@@ -122,9 +122,7 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
         known(f"{where}.needs.{role}, among the networks of {model}", network or role, signatures.networks(model_kind))
 
     if section == "methods":
-        explain = entry.get("explain", 0)
-        if not isinstance(explain, int) or explain < 0:
-            raise BadInput(f"{where}.explain: {explain!r} must be a whole number: so many images at most, 0 for all")
+        _whole(f"{where}.explain", entry.get("explain", 0), 0, ": so many images at most, 0 for all")
         _latents(config, where, kind, entry)
 
 
@@ -162,11 +160,14 @@ def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Con
             function.check(where, {key: value} if key in function.options else {})
     if entry.get("source", "real") not in SOURCES:
         raise BadInput(f"{where}.source: {entry['source']!r}; {near(str(entry['source']), SOURCES)}")
-    parts = entry.get("parts", 1)
-    if not isinstance(parts, int) or parts < 1:
-        raise BadInput(f"{where}.parts: {parts!r} must be a whole number from 1")
+    _whole(f"{where}.parts", entry.get("parts", 1), 1, " from 1")
     for key in entry.get("resources") or {}:
         known(f"{where}.resources", key, RESOURCES)
+
+
+def _whole(where: str, value: Any, least: int, what: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadInput(f"{where}: {value!r} must be a whole number{what}")
 
 
 def _settings(where: str, signature: signatures.Signature, settings: Config, structure: set[str]) -> None:

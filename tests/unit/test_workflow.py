@@ -115,6 +115,7 @@ def test_models_in_a_circle_are_refused():
         (("metrics", "ncc", "seeds"), [0], ["metrics.ncc", "'seeds'"]),
         (("methods", "cam", "explain"), "some", ["methods.cam.explain", "'some'", "whole number"]),
         (("methods", "cam", "explain"), -1, ["methods.cam.explain", "-1", "whole number"]),
+        (("methods", "cam", "explain"), True, ["methods.cam.explain", "True", "whole number"]),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
