@@ -407,7 +407,11 @@ def perfect_and_poor(name):
 
 MEASURED = {  # settings of which BETTER is, and columns of methods: the best there can be, and others
     "reconstruction": (("mse",), {"mse": 0.0}, {"mse": 0.4}),
-    "convergence": (("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim"), {}, {"cosine": 0.2, "ssim": -0.5}),
+    "convergence": (
+        ("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim", "ssim_signed"),
+        {},
+        {"cosine": 0.2, "ssim": -0.5},
+    ),
     "completeness": (
         ("lig", "path"),
         {"completeness": 0.0, "path_completeness": 0.0},
@@ -416,7 +420,7 @@ MEASURED = {  # settings of which BETTER is, and columns of methods: the best th
     "realised": (("right",), {"p_negative": 0.1}, {"p_first": 0.1, "p_second": 0.2, "p_third": 0.3}),
     "trials": (("precision", "fresh", "coverage", "holds", "ended"), {}, {"precision": 0.5, "fresh": 0.4, "ended": 0}),
     "monotony": (
-        ("monotone", "nearly", "spearman", "rise"),
+        ("monotone", "nearly", "spearman", "rise", "crosses"),
         {f"p{number:02d}": 1e-9 + number / 10 for number in range(11)},
         {f"p{number:02d}": (11 - number) / 11 for number in range(11)},
     ),

@@ -19,8 +19,9 @@ COLUMNS = (*FRAMES, "valid")
 def score(samples: pd.DataFrame, *, tolerance: float = 1e-6, slack: float = 0.01) -> Mapping[str, Values]:
     """Of each image: ``monotone``, 1 where p1 falls from no frame to the next, else 0; ``nearly``, 1 where it never is
     further than ``slack`` below what it was before; ``spearman``, the rank correlation of p1 with the frame's number,
-    NaN where p1 is the same in all; ``rise``, p1 of the last frame less that of the first; and p1 of each frame,
-    ``p00`` to ``p10``. NaN where the image could not be inverted.
+    NaN where p1 is the same in all; ``rise``, p1 of the last frame less that of the first; ``crosses``, 1 where
+    the negative is decided for class 0 and the last frame for class 1, for a way from a negative that is none cannot
+    fall far; and p1 of each frame, ``p00`` to ``p10``. NaN where the image could not be inverted.
 
     The paper shows one such way, and gives no number. Where the classifier is certain, p1 goes up and down in its
     fourth digit: that is not monotone, and ``nearly`` is.
@@ -40,6 +41,7 @@ def score(samples: pd.DataFrame, *, tolerance: float = 1e-6, slack: float = 0.01
         "nearly": np.where(np.isnan(p).any(1), np.nan, (np.maximum.accumulate(p, axis=1) - p).max(1) <= slack),
         "spearman": np.array([_ranked(row) for row in p]),
         "rise": p[:, -1] - p[:, 0],
+        "crosses": np.where(np.isnan(p).any(1), np.nan, (p[:, 0] < 0.5) & (p[:, -1] >= 0.5)),
         **dict(zip(FRAMES, p.T, strict=True)),
     }
 

@@ -1,11 +1,17 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from evidence import inverting
 from evidence.attribution import latent, realisations, restarts, traversal
 from evidence.errors import BadInput
 from evidence.networks.latent import Generator
+from evidence.resuming import Keeper
+from evidence.seeds import stream
 
 
 class Straight(nn.Module):
@@ -129,7 +135,50 @@ def test_realisations_share_z1_and_differ_in_z2():
 def test_pairs_of_restarts():
     vectors = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]])
     assert torch.allclose(restarts.pairs(vectors), torch.tensor([1 / 3]))
-    picture = np.random.default_rng(0).uniform(-1, 1, (16, 16))
-    assert restarts.similarity(np.stack([picture] * 3), 2.0) == pytest.approx(1)
-    other = np.random.default_rng(1).uniform(-1, 1, (16, 16))
-    assert abs(restarts.similarity(np.stack([picture, other]), 2.0)) < 0.2
+
+
+def test_similarity_is_that_of_its_definition():
+    """Wang et al. (2004), section III: means, variances and the covariance under a Gaussian window, written out."""
+    a, b = np.random.default_rng(0).uniform(0, 2, (2, 24, 20))
+    mean = partial(gaussian_filter, sigma=1.5, truncate=3.5)
+    first, second = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    covariance = mean(a * b) - mean(a) * mean(b)
+    variances = mean(a * a) - mean(a) ** 2 + mean(b * b) - mean(b) ** 2
+    means = mean(a) ** 2 + mean(b) ** 2
+    whole = (2 * mean(a) * mean(b) + first) * (2 * covariance + second) / ((means + first) * (variances + second))
+    assert restarts.similarity(np.stack([a, b]), 2.0) == pytest.approx(whole[5:-5, 5:-5].mean())
+    assert restarts.similarity(np.stack([a] * 3), 2.0) == pytest.approx(1)
+
+
+def test_restarts_are_of_five_starts_and_compare_intensities_from_the_darkest_on():
+    torch.manual_seed(0)
+    generator = Generator(channels=1, z1=3, z2=2, base=8, widths=(8,)).eval().requires_grad_(False)
+    generator.layers[-2].weight.mul_(30)  # images that differ
+    images = generator(torch.randn(2, 5))
+    settings = {"steps": 1, "lr": 1e-6}  # they stay where they start
+    maps, columns = restarts.attribute(images, generator, Middle(), [4, 5], Keeper(), **settings)
+    starts = [
+        [inverting.starts([stream(own, "restart", n)], generator, "normal", images.device) for n in range(5)]
+        for own in (4, 5)
+    ]
+    drawn = torch.stack([torch.cat([generator(start) for start in each])[:, 0] for each in starts])
+    torch.testing.assert_close(maps, drawn, atol=1e-4, rtol=0)
+    worst = (drawn - images).square().flatten(2).mean(2).amax(1)
+    torch.testing.assert_close(columns["mse"], worst, atol=1e-4, rtol=0)
+    expected = [restarts.similarity(each.numpy() + 1, 2.0) for each in drawn]
+    assert columns["ssim"].tolist() == pytest.approx(expected, abs=1e-4)
+    assert (columns["ssim"] > columns["ssim_signed"] + 0.01).all(), "grey is neither alike nor opposite to itself"
+    latents = torch.stack([torch.cat(each) for each in starts])
+    weighed = latents @ generator.first.weight.T
+    torch.testing.assert_close(columns["cosine_features"], restarts.pairs(weighed), atol=1e-4, rtol=0)
+    agree = [
+        [(Middle()(d[None, None]).diff() >= 0) == (Middle()(i[None]).diff() >= 0) for d in each]
+        for each, i in zip(drawn, images, strict=True)
+    ]
+    assert columns["valid"].tolist() == [float(all(each)) for each in agree]
+
+
+class Middle(nn.Module):
+    def forward(self, images):
+        z = 50 * images[..., 8:-8, 8:-8].flatten(1).mean(1, keepdim=True)
+        return torch.cat([torch.zeros_like(z), z], 1)

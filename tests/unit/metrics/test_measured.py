@@ -16,7 +16,7 @@ def drawn(names, valid, **columns):
 
 
 def test_images_that_were_not_inverted_have_no_convergence():
-    names = ("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim")
+    names = ("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim", "ssim_signed")
     table = drawn((*names, "mse"), [1, 0, 1])
     found = convergence.score(table)
     assert tuple(found) == names
@@ -73,6 +73,13 @@ def test_a_way_that_rises_falls_or_stays():
     np.testing.assert_allclose(found["spearman"][2], 1 - 6 * (4**2 + 4 * 1) / (11 * 120))  # one falls 4 ranks, 4 rise 1
     assert np.isnan(found["spearman"]).tolist() == [False, False, False, False, True]
     assert found["p04"].tolist() == pytest.approx([0.42, 0.58, 0, 0, 0.5])
+    np.testing.assert_array_equal(found["crosses"], [1, 0, 1, 1, 0])
+
+
+def test_a_way_from_what_is_no_negative_does_not_change_class_and_may_never_fall():
+    found = monotony.score(frames(np.ones(11), np.linspace(0.5, 1, 11), np.linspace(0.4, 0.5, 11)))
+    assert found["monotone"].tolist() == [1, 1, 1]
+    assert found["crosses"].tolist() == [0, 0, 1]
 
 
 def test_rank_correlation_is_pearsons_of_the_ranks():
@@ -98,7 +105,7 @@ def test_float_noise_is_no_fall_unless_one_asks():
 
 def test_images_that_were_not_inverted_have_no_way():
     found = monotony.score(frames(RISING, RISING, valid=[0.0, 1.0]))
-    assert list(found) == ["monotone", "nearly", "spearman", "rise", *monotony.FRAMES]
+    assert list(found) == ["monotone", "nearly", "spearman", "rise", "crosses", *monotony.FRAMES]
     for values in found.values():
         assert np.isnan(values).tolist() == [True, False]
     assert found["monotone"][1] == 1
