@@ -68,7 +68,7 @@ format: $(READY)  ## set up, then format everything
 
 lock:  ## resolve the dependencies anew: constraints.txt and envs/
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/pip install --quiet -e ".[dev]"
+	.venv/lock/bin/pip install --quiet -e ".[dev,slurm]"
 	echo "# Every package but torch, which pyproject.toml pins. Written by: make lock" > constraints.txt
 	.venv/lock/bin/pip freeze --exclude-editable | grep -vi '^torch==' | sed 's/+.*//' | sort -f >> constraints.txt
 	rm -rf .venv/lock

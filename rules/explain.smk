@@ -21,6 +21,7 @@ rule attribute:
     resources:
         gpu=lambda w: plan.resource(w.dataset, "gpu", 1),
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 8_000) * attempt,
+        runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("methods", w.method),
         networks=lambda w: plan.given("methods", w.method, w.dataset, w.seed),
@@ -47,7 +48,9 @@ rule evaluate_maps:
     conda:
         "../envs/cuda.yaml"
     resources:
+        gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * bool(plan.needs("metrics", w.metric)),
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+        runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("metrics", w.metric),
         networks=lambda w: plan.given("metrics", w.metric, w.dataset, w.seed),
@@ -69,7 +72,9 @@ rule evaluate_networks:
     conda:
         "../envs/cuda.yaml"
     resources:
+        gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * bool(plan.needs("metrics", w.metric)),
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+        runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("metrics", w.metric),
         networks=lambda w: plan.given("metrics", w.metric, w.dataset, w.seed),
