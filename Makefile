@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready
+SCALE ?= quick
+OVERLAY = $(if $(filter-out quick,$(SCALE)),--configfile scales/$(SCALE).yaml)
 SOURCES := src scripts bench tests envs
 
 .PHONY: help install quick paper real smoke commands record bench alibi test check format lock clean
@@ -34,9 +36,9 @@ smoke: $(READY)  ## set up, then every step on next to nothing
 	snakemake --configfile scales/smoke.yaml --quiet rules
 
 commands: $(READY)  ## a scale as a plain list of commands, for a machine without Snakemake: make -s commands SCALE=paper > paper.sh
-	@echo "set -e; export PYTHONPATH=src"
-	@snakemake --configfile scales/$(SCALE).yaml --dry-run --forceall --printshellcmds 2> /dev/null \
-	| sed -nE 's/^Shell command: (python .*) &> (.*)$$/mkdir -p $$(dirname \2); \1 \&> \2/p'
+	@said=$$(snakemake $(OVERLAY) --dry-run --forceall --printshellcmds 2>&1) || { echo "$$said" >&2; exit 1; }; \
+	echo "set -e; export PYTHONPATH=src"; \
+	echo "$$said" | sed -nE 's/^Shell command: (python .*) &> (.*)$$/mkdir -p $$(dirname \2); \1 \&> \2/p'
 
 record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs/measured/ from results/quick
 	for page in results/$(SCALE)/papers/*; do python scripts/record.py $$page; done
@@ -68,7 +70,7 @@ format: $(READY)  ## set up, then format everything
 
 lock:  ## resolve the dependencies anew: constraints.txt and envs/
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/pip install --quiet -e ".[dev,slurm]"
+	.venv/lock/bin/pip install --quiet -e ".[dev]"
 	echo "# Every package but torch, which pyproject.toml pins. Written by: make lock" > constraints.txt
 	.venv/lock/bin/pip freeze --exclude-editable | grep -vi '^torch==' | sed 's/+.*//' | sort -f >> constraints.txt
 	rm -rf .venv/lock

@@ -16,7 +16,8 @@ def environment(without: set[str]) -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = [re.match(r"[A-Za-z0-9_.-]+(\[\w+\])?", line)[0] for line in project["dependencies"]]
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    pins = {_canonical(name): version for name, version in pins.items()} | {"torch": "2.13.0"}
+    torch = re.search(r"torch==([\d.]+)", " ".join(project["dependencies"]))[1]
+    pins = {_canonical(name): version for name, version in pins.items()} | {"torch": torch}
     lines = [f"      - {name}=={pins[_canonical(name.partition('[')[0])]}" for name in names if name not in without]
     head = ["# Made by envs/generate.py; do not edit.", "channels:", "  - conda-forge", "dependencies:"]
     return "\n".join([*head, "  - python=3.11", "  - pip", "  - pip:", *lines]) + "\n"

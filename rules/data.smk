@@ -26,6 +26,7 @@ rule simulate:
         "../envs/cpu.yaml"
     resources:
         mem_mb=lambda w, attempt: 2_000 * attempt,
+        runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("datasets", w.dataset, function="simulate"),
     shell:
@@ -44,6 +45,7 @@ rule prepare:
         "../envs/cpu.yaml"
     resources:
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+        runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("datasets", w.dataset, function="prepare"),
     shell:
@@ -67,6 +69,7 @@ rule pack:
         "../envs/cpu.yaml"
     resources:
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+        runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("datasets", w.dataset, function="settings"),
         source=lambda w: plan.source(w.dataset),

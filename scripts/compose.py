@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence import cli, io, pages, provenance, signatures
+from evidence.scores import span
 
 DATA = {
     "real": "real images",
@@ -75,15 +76,16 @@ def head(
     lines += [
         f"- **Commit**: {', '.join(sorted(commits))} (a plus: with changes since)",
         f"- **Machine**: {'; '.join(sorted(machines))}",
-        f"- **Training**: {len(trained)} trainings, {minutes:.1f} minutes together",
+        f"- **Training**: {span([len(trained)], 'training')}, {minutes:.1f} minutes together",
         "",
     ]
     return lines
 
 
 def settings(infos: Mapping[str, Mapping], trained: Mapping[str, Mapping], drawn: Mapping[str, Any]) -> list[str]:
-    """What was set for each dataset, and every setting that departs from the paper's value, the code's default."""
-    lines = ["## Settings that depart from the papers'", "", "| what | kind | settings |", "| --- | --- | --- |"]
+    """What was set for each dataset, and every setting that departs from the code's default: the paper's value, or that
+    of the released code where a docstring says so."""
+    lines = ["## Settings that depart from the defaults", "", "| what | kind | settings |", "| --- | --- | --- |"]
     for dataset, info in infos.items():
         given = dict(info["settings"])
         kind = given.pop("kind")

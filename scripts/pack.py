@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = index.index.to_numpy()  # of the samples that stay, counted over all parts
     index = index.reset_index(drop=True)
     if len(index) == 0:
-        raise BadInput(f"{args.manifest} leads to no image")
+        raise BadInput(f"{args.manifest} leads to no image; the logs of prepare say what was left out")
     index.insert(0, "sample", range(len(index)))
     index["split"] = cohort.split(index, seed=args.split_seed, test=args.test, validation=args.validation)
     few = {"most": args.explain, "baseline": args.explain_baseline, "classes": args.classes}

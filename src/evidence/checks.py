@@ -161,8 +161,9 @@ def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Con
     if entry.get("source", "real") not in SOURCES:
         raise BadInput(f"{where}.source: {entry['source']!r}; {near(str(entry['source']), SOURCES)}")
     _whole(f"{where}.parts", entry.get("parts", 1), 1, " from 1")
-    for key in entry.get("resources") or {}:
+    for key, value in (entry.get("resources") or {}).items():
         known(f"{where}.resources", key, RESOURCES)
+        _whole(f"{where}.resources.{key}", value, 0, ": mem_mb in MB, runtime in minutes, threads, or gpu")
 
 
 def _whole(where: str, value: Any, least: int, what: str) -> None:

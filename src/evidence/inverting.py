@@ -17,11 +17,10 @@ from evidence.errors import BadInput
 from evidence.networks.log_odds import LogOdds
 from evidence.resuming import Keeper
 from evidence.seeds import stream
-from evidence.shapes import Images, Maps, Values
+from evidence.shapes import Images, Values
 
 AT_ONCE = 256  # images drawn to choose starts from
 EVERY = 50  # iterations between two looks at who has finished, and at the clock
-LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 BETAS, EPSILON = (0.5, 0.999), 1e-8
 
 
@@ -179,14 +178,6 @@ def moved(gradient: Tensor, now: dict[str, Tensor], rows: Tensor, i: int, recipe
     square = now["square"][rows].lerp(gradient.square(), 1 - second)
     now["mean"][rows], now["square"][rows] = mean, square
     return -rate * (mean / (1 - first**count)) / ((square / (1 - second**count)).sqrt() + EPSILON)
-
-
-def grey(images: Images) -> Maps:
-    """One channel of three, by luma; of one, the same."""
-    if images.shape[1] == 1:
-        return images
-    luma = torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, 3, *[1] * (images.dim() - 2))
-    return (images * luma).sum(1, keepdim=True)
 
 
 def valid(found: Found, classifier: nn.Module, images: Images, drawn: Images, tolerance: float) -> Values:

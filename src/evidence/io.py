@@ -168,7 +168,9 @@ def sha256(path: Path | str) -> str:
 def save_manifest(path: Path | str, root: Path, units: Units, **facts: str) -> None:
     """Write unit, path below ``root``, sha256 and size of each raw file, and one column for each of ``facts``."""
     if not units:
-        raise BadInput(f"{root} holds no file that this dataset can use")
+        raise BadInput(
+            f"{root} holds no file that this dataset can use; scripts/fetch.py <dataset> --help says which it can"
+        )
     rows = [
         {"unit": unit, "path": file.relative_to(root).as_posix(), "sha256": sha256(file), "bytes": file.stat().st_size}
         for unit, files in units.items()

@@ -6,7 +6,8 @@ from torch.nn.functional import binary_cross_entropy, mse_loss
 
 from evidence import seeds
 from evidence.errors import BadInput
-from evidence.inverting import Recipe, grey, invert, starts
+from evidence.inverting import Recipe, invert, starts
+from evidence.networks.filters import grey
 from evidence.networks.latent import Generator
 from evidence.networks.unet import MapGenerator
 from evidence.resuming import Keeper

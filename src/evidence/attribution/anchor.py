@@ -19,7 +19,7 @@ from evidence import chains, sampling, segmenting, trials
 from evidence.anchoring import Anchor, Search, Unreachable
 from evidence.errors import BadInput
 from evidence.generating import frozen
-from evidence.inverting import grey
+from evidence.networks.filters import grey
 from evidence.networks.lean import folded
 from evidence.sampling import Cost, Sampler, Spent, Subject
 from evidence.seeds import stream

@@ -7,12 +7,12 @@ from typing import Literal
 
 from torch.nn.functional import interpolate, pad
 
+from evidence.networks.blocks import INTERPOLATION
 from evidence.networks.c3d import Classifier, class_activation
 from evidence.networks.lean import MaxPool
 from evidence.shapes import Images, Maps
 
 PADDING = {"zero": "constant", "edge": "replicate"}
-MODE = {2: "bilinear", 3: "trilinear"}
 
 
 def attribute(
@@ -32,6 +32,6 @@ def attribute(
     cell = 2 ** sum(isinstance(layer, MaxPool) for layer in classifier.trunk)
     space = images.shape[2:]
     framed = pad(scores, (1, 1) * len(space), mode=PADDING[border])
-    enlarged = interpolate(framed, scale_factor=cell, mode=MODE[len(space)])
+    enlarged = interpolate(framed, scale_factor=cell, mode=INTERPOLATION[len(space)])
     inside = (slice(cell, cell + size) for size in space)  # without the frame
     return enlarged[(..., *inside)].clamp(min=0)

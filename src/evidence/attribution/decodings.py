@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from evidence import segmenting
 from evidence.generating import frozen
-from evidence.inverting import grey
+from evidence.networks.filters import grey
 from evidence.sampling import Subject, losses
 from evidence.shapes import Images, ManyMaps
 

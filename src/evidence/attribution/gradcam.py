@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid
 
 from evidence.errors import BadInput
+from evidence.networks.blocks import INTERPOLATION
 from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, Maps, Values
-
-MODE = {2: "bilinear", 3: "trilinear"}
 
 
 class Decided(nn.Module):
@@ -41,12 +40,16 @@ def attribute(images: Images, classifier: nn.Module, *, weights: Literal["multip
             certain w is next to nothing, and the map that of the mean activation, whichever class is decided for.
     """
     if not hasattr(classifier, "last_stage"):
-        raise BadInput(f"a {type(classifier).__name__} does not say which is its last stage of convolutions")
+        raise BadInput(
+            f"a {type(classifier).__name__} does not say which is its last stage of convolutions; take a resnet"
+        )
     of = {"multiplied": multiplied, "added": added}
     with torch.enable_grad():
         pixels = images.detach().requires_grad_()  # frozen weights alone would give the stage no gradient
         cells = of[weights](classifier, pixels)
-    return interpolate(cells.clamp(min=0).detach(), images.shape[2:], mode=MODE[images.dim() - 2], align_corners=False)
+    return interpolate(
+        cells.clamp(min=0).detach(), images.shape[2:], mode=INTERPOLATION[images.dim() - 2], align_corners=False
+    )
 
 
 def multiplied(classifier: nn.Module, images: Images) -> Tensor:

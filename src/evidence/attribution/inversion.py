@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from evidence import inverting
+from evidence.networks.filters import grey
 from evidence.networks.log_odds import LogOdds
 from evidence.resuming import Keeper
 from evidence.shapes import Images, Maps
@@ -71,4 +72,4 @@ def attribute(
         "iterations": found.iterations,
         "valid": inverting.valid(found, classifier, images, drawn, tolerance),
     }
-    return inverting.grey(drawn), columns
+    return grey(drawn), columns

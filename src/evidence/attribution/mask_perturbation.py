@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from evidence.networks.blocks import INTERPOLATION
 from evidence.networks.filters import gaussian
 from evidence.networks.log_odds import LogOdds
 from evidence.seeds import stream
 from evidence.shapes import Images, Maps, Values
-
-MODE = {2: "bilinear", 3: "trilinear"}
 
 
 def attribute(
@@ -57,7 +56,9 @@ def attribute(
     random = torch.Generator().manual_seed(stream(0, "jitter"))  # moves are the same for every image and batch
 
     def enlarged() -> Tensor:
-        return gaussian(interpolate(mask, space, mode=MODE[len(space)], align_corners=False), smooth, border="edge")
+        return gaussian(
+            interpolate(mask, space, mode=INTERPOLATION[len(space)], align_corners=False), smooth, border="edge"
+        )
 
     def decided(kept: Tensor, move: list[int]) -> Values:
         mixed = torch.lerp(blurred, images, kept).roll(move, tuple(range(2, images.dim())))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from evidence.inverting import grey, starts
+from evidence.inverting import starts
+from evidence.networks.filters import grey
 from evidence.networks.log_odds import LogOdds
 from evidence.seeds import stream
 from evidence.shapes import Images, ManyMaps

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from evidence import inverting
+from evidence.networks.filters import grey
 from evidence.resuming import Keeper
 from evidence.seeds import stream
 from evidence.shapes import Images, ManyMaps
@@ -78,8 +79,7 @@ def attribute(
         "cosine_features": found.latents @ generator.first.weight.T,
     }
     columns = {name: pairs(values.reshape(shape)) for name, values in compared.items()}
-    grey = inverting.grey(drawn)
-    maps = grey.reshape(len(images), times, *grey.shape[2:])
+    maps = grey(drawn).reshape(len(images), times, *drawn.shape[2:])
     pictures, extent = maps.cpu().numpy(), generator.high - generator.low
     columns["ssim"] = torch.tensor([similarity(each - generator.low, extent) for each in pictures])
     columns["ssim_signed"] = torch.tensor([similarity(each, extent) for each in pictures])

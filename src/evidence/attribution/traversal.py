@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from evidence.inverting import grey
+from evidence.networks.filters import grey
 from evidence.networks.latent import Latents
 from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, ManyMaps

@@ -28,6 +28,7 @@ from evidence.io import Units, replacing
 from evidence.seeds import rng
 
 HOME = "https://github.com/SartajBhuvaji/Brain-Tumor-Classification-DataSet"
+BY_HAND = f". To get them: {HOME}/archive/3ea9f4eae54c67e5bddbf6f7a73582967a5f5f79.zip (93 MB, no account)"
 OFFICIAL = ("Testing", "Training")
 CLASSES = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
 ROUND = ("", "glioma", "", "meningioma", "", "pituitary")  # the phantom's subtypes, over and over

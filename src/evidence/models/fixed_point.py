@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import l1_loss
 
 from evidence import machine
+from evidence.augmentation import mirrored
 from evidence.deciding import Interpreter, outcome, parts
 from evidence.networks.blocks import Network
 from evidence.networks.fixed_point import Judge, Translator
@@ -103,15 +104,12 @@ class Learner(Interpreter):
             optimiser.param_groups[0]["lr"] = self.lr * min(1.0, 2 * (1 - i / self.steps))
         self.judge.requires_grad_(True)
         for _ in range(self.judge_steps):
-            judged = self.descend("judge", self.judge_terms(*self.mirrored(*next(batches))))
+            judged = self.descend("judge", self.judge_terms(*self.moved(*next(batches))))
         self.judge.requires_grad_(False)
-        return {**judged, **self.descend("perturber", self.perturber_terms(*self.mirrored(*next(batches))))}
+        return {**judged, **self.descend("perturber", self.perturber_terms(*self.moved(*next(batches))))}
 
-    def mirrored(self, images: Images, labels: Labels) -> tuple[Images, Labels]:
-        if self.mirror:
-            which = torch.rand(len(images), device=images.device) < 0.5
-            images = torch.where(which.view(-1, *(1,) * (images.dim() - 1)), images.flip(-1), images)
-        return images, labels
+    def moved(self, images: Images, labels: Labels) -> tuple[Images, Labels]:
+        return mirrored(images, horizontal=self.mirror, vertical=False), labels
 
     def translated(self, images: Images, labels: Labels) -> Images:
         with machine.autocast():

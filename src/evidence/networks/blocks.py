@@ -7,6 +7,7 @@ from torch import nn
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 UPCONVOLUTION = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 NORMALISATION = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
 class Network(nn.Module):

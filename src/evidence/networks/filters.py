@@ -1,4 +1,4 @@
-"""Gaussian filters on tensors, axis by axis."""
+"""Gaussian filters on tensors, axis by axis; and grey pictures of those in colour."""
 
 import math
 from typing import Literal
@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch.nn.functional import conv1d, pad
 
-from evidence.shapes import Images
+from evidence.shapes import Images, Maps
 
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 BORDERS = {"zero": "constant", "edge": "replicate"}
 
 
@@ -30,3 +31,11 @@ def gaussian(images: Images, sigma: float, *, taps: int = 0, border: Literal["ze
         framed = pad(rows.reshape(-1, 1, rows.shape[-1]), (reach, reach), mode=BORDERS[border])
         images = conv1d(framed, kernel).view(rows.shape).movedim(-1, axis)
     return images
+
+
+def grey(images: Images) -> Maps:
+    """One channel of three, by luma; of one, the same."""
+    if images.shape[1] == 1:
+        return images
+    luma = torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, 3, *[1] * (images.dim() - 2))
+    return (images * luma).sum(1, keepdim=True)

@@ -5,10 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from evidence.networks.blocks import CONVOLUTION, NORMALISATION, Network
+from evidence.networks.blocks import CONVOLUTION, INTERPOLATION, NORMALISATION, Network
 from evidence.shapes import Labels, Maps
-
-MODE = {2: "bilinear", 3: "trilinear"}
 
 
 class MaskGenerator(Network):
@@ -45,7 +43,7 @@ class MaskGenerator(Network):
         a, b = self.last(x).float().abs().split(1, dim=1)
         mask = a / (a + b + 1e-8)
         if mask.shape[2:] != space:
-            mask = interpolate(mask, scale_factor=2.0, mode=MODE[len(space)], align_corners=False)
+            mask = interpolate(mask, scale_factor=2.0, mode=INTERPOLATION[len(space)], align_corners=False)
         return cut(mask, space)
 
 

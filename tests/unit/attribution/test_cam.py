@@ -7,8 +7,9 @@ from skimage.transform import resize
 from torch import nn
 from torch.nn.functional import interpolate
 
-from evidence.attribution.cam import MODE, attribute
+from evidence.attribution.cam import attribute
 from evidence.errors import BadInput
+from evidence.networks.blocks import INTERPOLATION
 from evidence.networks.c3d import Classifier, class_activation
 from evidence.networks.lean import MaxPool
 
@@ -43,7 +44,7 @@ def test_agrees_with_the_definition_and_skimage(classifier, images, same, label)
 
 def test_the_border_can_be_that_of_torch(kind, classifier, images, same):
     scores = class_activation(classifier, images, 1)
-    expected = interpolate(scores, scale_factor=4, mode=MODE[images.dim() - 2]).clamp(min=0)
+    expected = interpolate(scores, scale_factor=4, mode=INTERPOLATION[images.dim() - 2]).clamp(min=0)
     same(attribute(images, classifier, border="edge"), expected, 1e-5)
 
 
@@ -78,7 +79,7 @@ def test_an_odd_size_is_the_beginning_of_the_next_multiple(size, same):
         images = torch.randn(2, 1, *size)
     scores = class_activation(network, images, 1)
     assert scores.shape[2:] == tuple(-(-s // 4) for s in size)
-    whole = interpolate(scores, scale_factor=4, mode=MODE[len(size)]).clamp(min=0)
+    whole = interpolate(scores, scale_factor=4, mode=INTERPOLATION[len(size)]).clamp(min=0)
     same(attribute(images, network, border="edge"), whole[(..., *(slice(s) for s in size))], 1e-5)
     assert attribute(images, network).shape == images.shape
 
