@@ -233,15 +233,21 @@ class Learner(training.Learner):
     @torch.no_grad()
     @machine.exactly()
     def change(self, samples: training.Samples, most: int = 100) -> float:
-        """Mean |y - x| over the first images of the class of interest: what λ weighs, in intensities."""
-        images = samples.take(np.flatnonzero(samples.labels == 1)[:most])
+        """Mean |y - x| over some images of the class of interest: what λ weighs, in intensities."""
+        images = samples.take(_some(samples, most))
         return float((self.heal(self.generator, images) - images).abs().mean())
 
     @torch.no_grad()
     @machine.exactly()
     def agreement(self, generator: MapGenerator, samples: training.Samples, most: int = 100) -> float:
-        """Mean correlation of x − y with the truth over the first images of the class of interest."""
-        rows = np.flatnonzero(samples.labels == 1)[:most]
+        """Mean correlation of x − y with the truth over some images of the class of interest."""
+        rows = _some(samples, most)
         images = samples.take(rows)
         maps = (images - self.heal(generator, images)).mean(1, keepdim=True)
         return float(np.nanmean(correlation(maps.cpu().numpy(), samples.truth[rows])))
+
+
+def _some(samples: training.Samples, most: int) -> np.ndarray:
+    """Rows of the class of interest, so many at most, from all over the set: what comes first may be of one subtype."""
+    rows = np.flatnonzero(samples.labels == 1)
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]

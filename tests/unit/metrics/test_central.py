@@ -63,3 +63,10 @@ def test_boxes_that_touch_at_a_corner_are_two():
     truth = np.zeros((1, 1, 8, 8), np.uint8)
     truth[..., 2:4, 2:4] = truth[..., 4:6, 4:6] = 1
     assert np.isfinite(central.score(np.ones(truth.shape), truth)).all()
+
+
+def test_the_weaker_share_tells_a_half_from_one_alone_in_turn():
+    middle, corner, truth = two((24, 30))
+    maps, truths = np.concatenate([middle, corner, middle + 3 * corner, truth]), np.concatenate([truth] * 4)
+    assert central.score(maps[:2], truths[:2]).mean() == 0.5, "even in the mean, and in neither"
+    np.testing.assert_allclose(central.score(maps, truths, share="weaker"), [0, 0, 0.25, 0.5])

@@ -97,3 +97,11 @@ def test_what_is_too_small_has_no_interior_and_spoils_no_other(space):
 def test_a_rim_without_width_is_refused():
     with pytest.raises(BadInput, match="width: the rim has to be a pixel wide or more, not 0"):
         edge.score(np.ones((1, 1, 8, 8)), box((8, 8), 4), width=0)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(1.0, 0.503, 0.52), (0.01, 0.55, 0.65)])
+def test_noise_lies_a_little_above_a_filled_box_and_the_more_the_sparser_it_is(share, least, most):
+    """So a claim about edges has to be held against noise, too."""
+    random, truth = np.random.default_rng(0), np.repeat(box((112, 112), side=20), 400, 0)
+    noise = np.abs(random.normal(size=truth.shape)) * (random.random(truth.shape) < share)
+    assert least < np.nanmean(edge.score(noise, truth)) < most

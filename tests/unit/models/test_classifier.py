@@ -154,3 +154,13 @@ def test_the_kept_network_describes_itself():
         "hidden": 3,
     }
     assert options == expected
+
+
+def test_the_defaults_are_those_of_the_released_code():
+    """Adam with 1e-3 and torch's own decays, batches of 30, at most 10,000 steps with a look every 100."""
+    learner = Learner((1, 32, 32))
+    (group,) = learner.optimisers["classifier"].param_groups
+    assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (1e-3, (0.9, 0.999), 1e-8, 0)
+    assert (learner.batch, learner.steps, learner.validate_every) == (30, 10_000, 100)
+    assert (learner.plateau.patience, learner.plateau.floor, learner.plateau.least) == (20, float("inf"), 0)
+    assert not learner.balanced

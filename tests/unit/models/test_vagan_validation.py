@@ -129,6 +129,22 @@ def test_agreement_is_measured_on_the_images_of_the_class_of_interest(samples, m
     assert found["change"] == pytest.approx(float((samples.images[1::2] > 0.5).mean()), abs=1e-5)
 
 
+def test_some_images_are_from_all_over_the_class_of_interest(monkeypatch):
+    """What comes first may be of one subtype, which a curve must not be of alone."""
+    learner = Learner((1, 16, 24), width=1)
+    images = np.repeat(np.arange(240, dtype=np.float32) / 300, 16 * 24).reshape(-1, 1, 16, 24)
+    many = Samples(images, np.repeat([1, 1, 0], 80), np.random.default_rng(0).random(images.shape) > 0.5)
+    seen = []
+    learner.generator.heal = lambda images: seen.append(images[:, 0, 0, 0]) or images * torch.linspace(0.5, 1, 24)
+    learner.change(many, most=100)
+    learner.agreement(learner.generator, many, most=100)
+    for values in seen:
+        places = (values * 300).round().int()
+        assert len(places.unique()) == 100
+        assert [int((places < 80).sum()), int((places < 160).sum())] == [50, 100]
+        assert (places[0], places[-1]) == (0, 159)
+
+
 def test_without_a_truth_nothing_is_said_of_agreement(samples):
     learner = Learner((1, 16, 24), width=1, validate_batches=1)
     assert set(learner.validate(Samples(samples.images, samples.labels), 0)) == {"critic_loss", "change"}
