@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn.functional import softmax
 
 from bench.stitched import Stitched
-from bench.workers import Calls, _rested, as_textbook, calibrated
+from bench.workers import Calls, _rested, as_textbook, as_torch_has_it, calibrated
 from evidence import machine, sampling, trials
 from evidence.anchoring import Search
 from evidence.networks.dcgan import Generator
-from evidence.networks.lean import Doubling, folded
+from evidence.networks.lean import folded
 from evidence.seeds import rng
 from evidence.segmenting import Segments
 
@@ -74,14 +74,7 @@ def usual(anchors: Anchors) -> Calls:
     """The same by the original library, and as an update is usually written."""
     device = as_textbook()
     judge, image = anchors.judge().to(device), torch.from_numpy(anchors.images(1)).to(device)
-    generator = anchors.generator().to(device)
-    for place, layer in enumerate(generator.layers):
-        if isinstance(layer, (Doubling, nn.ConvTranspose2d)):
-            plain = nn.ConvTranspose2d(
-                layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False
-            )
-            plain.load_state_dict(layer.state_dict())
-            generator.layers[place] = plain.to(device)
+    generator = as_torch_has_it(anchors.generator().to(device))
     mask = torch.from_numpy(np.isin(anchors.segments(), (0, 1))[None, None].astype(np.float32)).to(device)
 
     def update() -> None:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from bench.workers import Calls, _rested, as_textbook, calibrated, noise
+from bench.workers import Calls, _rested, as_textbook, as_torch_has_it, calibrated, noise
 from evidence import inverting, machine
 from evidence.models.medxgan import Learner
 from evidence.networks.latent import Discriminator, Generator, draw
-from evidence.networks.lean import Doubling, Dropout, folded
+from evidence.networks.lean import folded
 from evidence.networks.simple_cnn import SimpleCNN
 from evidence.resuming import Keeper
 
@@ -115,18 +115,6 @@ def plain(latents: Latents) -> Calls:
     return {"step": partial(_rested, step)} | {
         str(count): partial(_an_iteration, partial(iterate, count), latents, count) for count in latents.at_once
     }
-
-
-def as_torch_has_it(network: nn.Module) -> nn.Module:
-    """The network with torch's own layers in place of ours that are faster."""
-    for place, layer in enumerate(network.layers):
-        if isinstance(layer, Dropout):
-            network.layers[place] = nn.Dropout(layer.share)
-        if isinstance(layer, Doubling):
-            plain = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, layer.kernel_size, stride=2, bias=False)
-            plain.load_state_dict(layer.state_dict())
-            network.layers[place] = plain.to(layer.weight.device)
-    return network
 
 
 def _an_iteration(call, latents: Latents, count: int) -> float:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> None:
         rounds = args.rounds or (1 if args.quick else ROUNDS[part])
         for section in MEASURES.get(part, updates)((QUICK if args.quick else PAPER)[part], rounds):
             sections.append(section)
-            text = "\n\n".join([*head(others, args.quick), *sections]) + "\n"
+            text = "\n\n".join([*head(others, parts, args.quick), *sections]) + "\n"
             io.save_text(path, text)  # after each section: what is measured is not lost when a later one is
     print(text)
     print(path)
@@ -371,7 +371,7 @@ MEASURES = {"attribution": attribution, "paths": sweeps, "latents": searches, "a
 # --- the document -----------------------------------------------------------------------------------------------------
 
 
-def head(others: Others, quick: bool) -> list[str]:
+def head(others: Others, parts: Sequence[str], quick: bool) -> list[str]:
     """What ran where and when, and how the tables are to be read."""
     name, *threads = machine.describe().split(", ")[:-1]  # the last word is a precision, and each case has its own
     facts = {
@@ -384,17 +384,19 @@ def head(others: Others, quick: bool) -> list[str]:
     tiny = ["**Tiny sizes: this says that the benchmark runs, and nothing about speed.**"] if quick else []
     return [
         f"# Speed on {name}",
-        "What an update of VA-GAN and a map cost here. Written by `make bench`, never by hand.",
+        "What updates, maps and searches cost here. Written by `make bench`, never by hand.",
         "\n".join(f"- **{key}**: {value}" for key, value in facts.items()),
         *tiny,
         READING,
+        *[UPDATES] * any(isinstance(PAPER[part], Pair) for part in parts),
     ]
 
 
 READING = """\
 Each case is a process of its own; all are asked in turn, each call follows two others that do not count, and tables
-hold medians over the rounds. Seconds are wall clock.
+hold medians over the rounds. Seconds are wall clock."""
 
+UPDATES = """\
 - **Textbook** is the WGAN-GP update as ports of VA-GAN have it (`bench/textbook.py`): the same networks and losses, as
   a test proves, in torch's own layers, layout and settings. The generator is not detached from the critic's loss, nor
   are the critic's weights frozen in the generator's. Its arithmetic is torch's default: float32, on a GPU TF32.

@@ -7,6 +7,7 @@ rule fetch:
     log:
         "<logs>/{dataset}/fetch.log",
     localrule: True
+    priority: 3  # which raw files are missing is said before anything else is begun
     conda:
         "../envs/cpu.yaml"
     params:

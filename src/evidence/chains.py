@@ -3,7 +3,7 @@
 What is sampled is the generator's own distribution, given that an image agrees with the subject on an anchor: latents
 z from N(0, I) for which ℓ(z) ≤ u, with a threshold u each. A generated image that agrees by chance is such a sample, so
 what chains draw can be compared with what is true. Algorithm 3 sets out for the same and does not arrive there;
-``docs/anchors.md`` has both beside it.
+``docs/anchors.md`` compares both.
 """
 
 import functools
