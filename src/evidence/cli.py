@@ -84,6 +84,14 @@ def run(main: Callable[[], Any]) -> None:
         main()
     except BadInput as error:
         sys.exit("error: " + " ".join(line.strip() for line in str(error).splitlines()))
+    except RuntimeError as error:
+        torch = sys.modules.get("torch")  # which nothing imports for this alone
+        if torch is None or not isinstance(error, torch.OutOfMemoryError):
+            raise
+        sys.exit(
+            f"error: the memory of the GPU is full ({str(error).partition('. ')[0]}): run fewer jobs at once (--cores), "
+            "or set EVIDENCE_BATCH below 50 for maps, or a smaller batch for a training"
+        )
 
 
 def pairs(words: list[str] | None) -> dict[str, str]:

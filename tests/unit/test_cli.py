@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from evidence import cli, cohort, signatures
 from evidence.errors import BadInput
@@ -156,6 +157,16 @@ def test_what_a_person_can_mend_is_one_line_and_exit_status_1():
     )
     found = subprocess.run([sys.executable, "-c", program, *sys.path], capture_output=True, text=True)
     assert (found.returncode, found.stdout, found.stderr) == (1, "", "error: a.npy is broken (line 2): make it again\n")
+
+
+def test_a_full_gpu_is_said_with_what_to_do():
+    def main():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with pytest.raises(SystemExit, match=r"the GPU is full \(CUDA out of memory\): run fewer jobs .*EVIDENCE_BATCH"):
+        cli.run(main)
+    with pytest.raises(RuntimeError, match="another"):
+        cli.run(lambda: (_ for _ in ()).throw(RuntimeError("another")))
 
 
 def test_what_nobody_foresaw_keeps_its_traceback():
