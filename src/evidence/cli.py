@@ -89,7 +89,7 @@ def run(main: Callable[[], Any]) -> None:
         if torch is None or not isinstance(error, torch.OutOfMemoryError):
             raise
         sys.exit(
-            f"error: the memory of the GPU is full ({str(error).partition('. ')[0]}): run fewer jobs at once (--cores), "
+            f"error: the memory of the GPU is full ({str(error).partition('. ')[0]}): run fewer jobs (--cores), "
             "or set EVIDENCE_BATCH below 50 for maps, or a smaller batch for a training"
         )
 
