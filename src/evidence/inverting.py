@@ -16,10 +16,8 @@ from torch.nn.functional import softplus
 from evidence.errors import BadInput
 from evidence.networks.log_odds import LogOdds
 from evidence.resuming import Keeper
-from evidence.seeds import stream
 from evidence.shapes import Images, Values
 
-AT_ONCE = 256  # images drawn to choose starts from
 EVERY = 50  # iterations between two looks at who has finished, and at the clock
 BETAS, EPSILON = (0.5, 0.999), 1e-8
 
@@ -38,7 +36,6 @@ class Recipe:
     least: float
     prior: float = 0.0
     decay: bool = False
-    draws: int = 1
 
     def rate(self, i: int) -> float:
         """The learning rate of iteration ``i``, from 0."""
@@ -59,38 +56,10 @@ def starts(streams: Sequence[int], generator: nn.Module, initial: str, device: t
     """A start for each stream: z2 from N(0, I), z1 from it too or all zeros; the same z2 either way."""
     z1, z2 = generator.sizes
     drawn = [torch.randn(z1 + z2, generator=torch.Generator().manual_seed(stream)) for stream in streams]
-    return _begun(torch.stack(drawn).to(device), z1, initial)
-
-
-def _begun(latents: Tensor, z1: int, initial: str) -> Tensor:
+    latents = torch.stack(drawn).to(device)
     if initial == "zeros":
         latents[:, :z1] = 0
     return latents
-
-
-@torch.no_grad()
-def nearest(
-    images: Images, target: Values, generator: nn.Module, score: LogOdds, recipe: Recipe, numbers: Sequence[int]
-) -> Tensor:
-    """For each image that one of ``recipe.draws`` latents whose image comes nearest to it. Those of one number are the
-    same for all images, so that they are drawn once; another number has others."""
-    z1, z2 = generator.sizes
-    found = torch.empty(len(images), z1 + z2, device=images.device)
-    for number in sorted(set(numbers)):
-        rows = torch.tensor([row for row, each in enumerate(numbers) if each == number], device=images.device)
-        random = torch.Generator().manual_seed(stream(number, "starts"))
-        best = torch.full((len(rows),), torch.inf, device=images.device)
-        for start in range(0, recipe.draws, AT_ONCE):
-            count = min(AT_ONCE, recipe.draws - start)
-            latents = _begun(torch.randn(count, z1 + z2, generator=random).to(images.device), z1, recipe.initial)
-            drawn = generator(latents)
-            log_odds = score(drawn)
-            for place, row in enumerate(rows):
-                apart = (drawn - images[row]).square().flatten(1).mean(1)
-                least, which = (recipe.mse * apart + recipe.bce * (softplus(log_odds) - target[row] * log_odds)).min(0)
-                if least < best[place]:
-                    best[place], found[row] = least, latents[which]
-    return found
 
 
 def invert(
@@ -100,19 +69,13 @@ def invert(
     streams: Sequence[int],
     recipe: Recipe,
     keeper: Keeper,
-    numbers: Sequence[int] = (),
 ) -> Found:
     """Descend from each image's start until its steps are over, or its loss stays.
-
-    Starts are drawn from ``streams`` or, with several draws, chosen by ``nearest``, to which ``numbers`` belong, all 0
-    where none are given.
 
     Where the process is stopped, ``keeper`` has what goes on: iteration, latents, moments and who is finished.
     """
     if not hasattr(generator, "negative"):
         raise BadInput(f"a {type(generator).__name__} draws nothing from latents; give the generator of a medxgan")
-    if recipe.draws < 1:
-        raise BadInput(f"draws: {recipe.draws}; an inversion starts from 1 or more")
     if recipe.steps < 1 or recipe.lr <= 0:
         raise BadInput(f"inversion takes 1 step or more, and lr above 0, not {recipe.steps} and {recipe.lr}")
     if generator(starts(streams[:1], generator, "zeros", images.device)).shape[1:] != images.shape[1:]:
@@ -121,20 +84,15 @@ def invert(
         )
     score = LogOdds(classifier, 1)
     target = score(images).sigmoid()
-    kept = keeper.load()
-    if recipe.draws > 1 and not kept:
-        begun = nearest(images, target, generator, score, recipe, numbers or [0] * len(images))
-    else:
-        begun = starts(streams, generator, recipe.initial, images.device)
     now = {
         "iteration": torch.zeros((), dtype=torch.int64),
-        "latents": begun,
+        "latents": starts(streams, generator, recipe.initial, images.device),
         "best": torch.full((len(images),), torch.inf, device=images.device),
         "improved": torch.zeros(len(images), dtype=torch.int64, device=images.device),
         "ended": torch.zeros(len(images), dtype=torch.int64, device=images.device),  # 0: not yet
     }
     now |= {name: torch.zeros_like(now["latents"]) for name in ("mean", "square")}
-    now |= {name: torch.from_numpy(value).to(now[name].device) for name, value in kept.items()}
+    now |= {name: torch.from_numpy(value).to(now[name].device) for name, value in keeper.load().items()}
     for i in range(int(now["iteration"]), recipe.steps):
         rows = torch.nonzero(now["ended"] == 0).squeeze(1) if i % EVERY == 0 or i == int(now["iteration"]) else rows
         if len(rows) == 0:

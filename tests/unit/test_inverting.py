@@ -4,7 +4,6 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy, mse_loss
 
-from evidence import seeds
 from evidence.errors import BadInput
 from evidence.inverting import Recipe, invert, starts
 from evidence.networks.filters import grey
@@ -99,46 +98,6 @@ def test_stopped_and_gone_on_with_it_ends_in_the_same_bits(generator, images, tm
     assert not (tmp_path / "k.npz").exists()
 
 
-@pytest.mark.parametrize("initial", ["normal", "zeros"])
-def test_a_start_is_the_nearest_of_many_draws_whoever_is_inverted_beside_it(generator, images, initial):
-    """A loop over all draws, one image at a time; images of one number choose from the same ones."""
-    recipe = Recipe("adam", initial, 1e-9, 4.0, 1.0, 1, 0, 0.0, draws=300)
-    given, numbers = torch.cat([images, images[:1]]), [0, 1, 0, 1]
-    found = invert(given, generator, Bright(), [7, 8, 9, 10], recipe, Keeper(), numbers)
-    pools = {}
-    for number in (0, 1):
-        random = torch.Generator().manual_seed(seeds.stream(number, "starts"))
-        pools[number] = torch.cat([torch.randn(count, 5, generator=random) for count in (256, 44)])
-        if initial == "zeros":
-            pools[number][:, :3] = 0
-    for image, number, latents in zip(given, numbers, found.latents, strict=True):
-        target = Bright()(image[None]).softmax(1)[0, 1]
-        losses = []
-        for each in pools[number]:
-            drawn = generator(each[None])
-            p = Bright()(drawn).softmax(1)[0, 1]
-            losses.append(4 * mse_loss(drawn[0], image) + binary_cross_entropy(p, target))
-        torch.testing.assert_close(latents, pools[number][int(torch.stack(losses).argmin())], atol=1e-6, rtol=0)
-    alone = invert(given[3:], generator, Bright(), [1], recipe, Keeper(), [1])
-    torch.testing.assert_close(alone.latents, found.latents[3:])
-    assert not torch.equal(found.latents[0], found.latents[3]), "another number, other draws"
-
-
-def test_chosen_starts_are_nearer_in_the_end(generator, images):
-    drawn, chosen = (
-        invert(
-            images,
-            generator,
-            Bright(),
-            [1, 2, 3],
-            Recipe("adam", "normal", 0.05, 4.0, 1.0, 20, 0, 0.0, draws=n),
-            Keeper(),
-        )
-        for n in (1, 500)
-    )
-    assert chosen.mse.mean() < 0.5 * drawn.mse.mean()
-
-
 def test_starts_share_z2_whichever_way_z1_begins(generator):
     normal, zeros = (starts([5, 6], generator, initial, torch.device("cpu")) for initial in ("normal", "zeros"))
     assert torch.equal(normal[:, 3:], zeros[:, 3:])
@@ -157,14 +116,5 @@ def test_what_cannot_be_inverted_is_refused(generator, images):
         invert(images, MapGenerator(width=2), Bright(), [1], ADAM, Keeper())
     with pytest.raises(BadInput, match="draws other images than these"):
         invert(torch.zeros(1, 1, 32, 32), generator, Bright(), [1], ADAM, Keeper())
-    with pytest.raises(BadInput, match="draws: 0; an inversion starts from 1 or more"):
-        invert(
-            images,
-            generator,
-            Bright(),
-            [1, 2, 3],
-            Recipe("adam", "normal", 0.1, 1.0, 1.0, 9, 0, 0.0, draws=0),
-            Keeper(),
-        )
     with pytest.raises(BadInput, match="1 step or more"):
         invert(images, generator, Bright(), [1, 2, 3], Recipe("adam", "normal", 0.1, 1.0, 1.0, 0, 0, 0.0), Keeper())

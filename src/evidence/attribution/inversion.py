@@ -33,7 +33,6 @@ def attribute(
     patience: int = 0,
     least: float = 1e-4,
     tolerance: float = 0.0,
-    draws: int = 1,
 ) -> tuple[Maps, dict[str, Tensor]]:
     """The map is the reconstruction, grey.
 
@@ -56,10 +55,8 @@ def attribute(
         least: what counts as falling.
         tolerance: the mean square difference up to which a reconstruction is one; 0 for any. Whatever it is, the
             classifier has to decide for the same class.
-        draws: of so many starts the one whose image comes nearest is taken, by the loss that is descended; ours. 1: the
-            start is drawn, as published.
     """
-    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay, draws)
+    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay)
     found = inverting.invert(images, generator, classifier, streams, recipe, keeper)
     drawn = generator(found.latents)
     probability = LogOdds(classifier, 1).probability

@@ -38,16 +38,14 @@ def attribute(
     patience: int = 0,
     least: float = 1e-4,
     tolerance: float = 0.0,
-    draws: int = 1,
 ) -> tuple[ManyMaps, dict[str, Tensor]]:
     """The maps are the five reconstructions, grey.
 
-    Columns, means over the ten pairs: ``ssim`` of the reconstructions (Gaussian window of deviation 1.5; of intensities
-    above the darkest, with the whole range that the generator has, as it is defined for numbers that are not negative:
-    around 0 a little brighter and a little darker would be opposites), ``ssim_signed`` of intensities as they are,
-    ``cosine`` of the latents, ``cosine_z1`` and ``cosine_z2`` of either, and ``cosine_features`` of the products with
-    the first layer's weights: latents of more numbers than it has channels have directions that no image shows, in
-    which nothing leads together. ``mse``: of the worst of the five. ``valid``: 1 where all five are.
+    Columns, means over the ten pairs: ``ssim`` of the reconstructions (Gaussian window of deviation 1.5; intensities
+    count from the darkest on, as it is defined for numbers that are not negative, and have the whole range that the
+    generator has), ``cosine`` of the latents, ``cosine_z1`` and ``cosine_z2`` of either, and ``cosine_features`` of the
+    products with the first layer's weights: latents of more numbers than it has channels have directions that no image
+    shows, in which nothing leads together. ``mse``: of the worst of the five. ``valid``: 1 where all five are.
 
     Args:
         optimiser: see ``inversion``.
@@ -61,14 +59,12 @@ def attribute(
         patience: iterations after which an image ends whose loss has not fallen; 0 for never.
         least: what counts as falling.
         tolerance: the mean square difference up to which a reconstruction is one; 0 for any.
-        draws: see ``inversion``; each of the five has draws of its own.
     """
     times = len(MAPS)
-    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay, draws)
+    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay)
     again = images.repeat_interleave(times, 0)
     own = [stream(each, "restart", number) for each in streams for number in range(times)]
-    numbers = list(range(times)) * len(images)
-    found = inverting.invert(again, generator, classifier, own, recipe, keeper, numbers)
+    found = inverting.invert(again, generator, classifier, own, recipe, keeper)
     drawn = generator(found.latents)
     shape = (len(images), times, -1)
     z1, z2 = found.latents.split(generator.sizes, 1)
@@ -82,7 +78,6 @@ def attribute(
     maps = grey(drawn).reshape(len(images), times, *drawn.shape[2:])
     pictures, extent = maps.cpu().numpy(), generator.high - generator.low
     columns["ssim"] = torch.tensor([similarity(each - generator.low, extent) for each in pictures])
-    columns["ssim_signed"] = torch.tensor([similarity(each, extent) for each in pictures])
     columns["mse"] = found.mse.reshape(-1, times).amax(1)
     usable = inverting.valid(found, classifier, again, drawn, tolerance)
     columns["valid"] = usable.reshape(-1, times).amin(1)

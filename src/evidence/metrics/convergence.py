@@ -10,15 +10,14 @@ from evidence.shapes import Values
 BETTER = "higher"
 RANGE = (-1.0, 1.0)
 METHODS = ("restarts",)
-SCORES = ("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim", "ssim_signed")
+SCORES = ("cosine", "cosine_z1", "cosine_z2", "cosine_features", "ssim")
 COLUMNS = (*SCORES, "valid")
 
 
 def score(samples: pd.DataFrame) -> Mapping[str, Values]:
     """Of each image, means over all pairs of its restarts: the ``cosine`` of the whole latents, of ``cosine_z1`` and
     ``cosine_z2`` alone, of ``cosine_features``, what the generator's first layer makes of them, and the ``ssim`` of the
-    grey reconstructions, ``ssim_signed`` where their intensities are taken as they are, around 0. 1 is the same place;
-    NaN where one of them failed to invert the image.
+    grey reconstructions. 1 is the same place; NaN where one of them failed to invert the image.
 
     The paper does not say which latent its cosine is of. A first layer that is narrower than the latents leaves some of
     their directions without effect; these stay where they started, and only the cosine of the features is free of them.
