@@ -6,8 +6,8 @@ rule fetch:
         manifest="<results>/{dataset}/fetched/manifest.csv",
     log:
         "<logs>/{dataset}/fetch.log",
-    localrule: True
     priority: 3  # which raw files are missing is said before anything else is begun
+    localrule: True
     conda:
         "../envs/cpu.yaml"
     params:
