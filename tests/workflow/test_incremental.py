@@ -66,7 +66,7 @@ def test_an_edited_method_makes_its_maps_its_scores_and_what_shows_them(dry, edi
     assert dry().outputs == {
         maps("cam"),
         maps("cam", COHORT),
-        *(scores(f"{metric}/cam") for metric in ("ncc", "central", "relevance_mass")),
+        *(scores(f"{metric}/cam") for metric in ("ncc", "weaker", "relevance_mass")),
         table("table1"),
         CLAIMS,
         figure("figure4"),
@@ -188,7 +188,7 @@ def test_a_claim_on_a_new_score_makes_that_score(dry, edit):
         "    of: {CAM: {method: cam}}\n",
         "    of: {CAM: {method: cam}, Noise: {method: random}}\n",
     )
-    assert dry().outputs == {scores("central/random"), CLAIMS, PAGE}
+    assert dry().outputs == {scores("weaker/random"), CLAIMS, PAGE}
 
 
 def test_a_new_row_makes_that_method_and_that_table(dry, edit):
