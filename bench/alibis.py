@@ -15,12 +15,13 @@ import torch
 from alibi.explainers import AnchorImage
 
 from bench.stitched import Stitched
+from evidence.anchoring import Search
 
 
 def stitching(stitched: Stitched) -> float:
     """Seconds for a thousand samples, of searches with the settings of GANchors. Segments outside of an anchor are kept
     with the chance that the library has, as what is asked for does not reach all of its samples."""
-    judge, image, drawn = stitched.judge(), stitched.images(1)[0], 0
+    judge, image, drawn, defaults = stitched.judge(), stitched.images(1)[0], 0, Search()
 
     def decide(images: np.ndarray) -> np.ndarray:
         nonlocal drawn
@@ -43,13 +44,13 @@ def stitching(stitched: Stitched) -> float:
     for _ in range(stitched.searches):
         explainer.explain(
             image.reshape(last),
-            threshold=0.95,
-            delta=0.1,
-            tau=0.15,
-            batch_size=100,
-            coverage_samples=100,
-            beam_size=1,
-            max_anchor_size=3,
+            threshold=defaults.precision,
+            delta=defaults.delta,
+            tau=defaults.gap,
+            batch_size=defaults.batch,
+            coverage_samples=defaults.coverage,
+            beam_size=defaults.beam,
+            max_anchor_size=defaults.largest,
             min_samples_start=1,
         )
     return (time.perf_counter() - began) / drawn * 1000
