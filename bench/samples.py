@@ -9,7 +9,6 @@ pixels (Gaussian kernel of median width), whose probability under no difference 
 many are decided as the image is.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,67 +16,72 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from jsonargparse import Namespace
 from torch import Tensor, nn
 
-from evidence import chains, io, machine, provenance, sampling, segmenting, trials, weights
+from evidence import chains, cli, io, machine, provenance, sampling, segmenting, trials, weights
 from evidence.anchoring import Anchor
 from evidence.generating import frozen
 from evidence.networks.lean import folded
 from evidence.sampling import Sampler, Subject
+from evidence.scores import markdown, number
 from evidence.seeds import rng
 
 THRESHOLD, SEGMENTS = 0.05, 15
 PERMUTATIONS = 500
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--generator", required=True, help="weights of a dcgan, path#network")
-    parser.add_argument("--classifier", required=True, help="weights of a classifier, path#network")
-    parser.add_argument("--images", required=True, help="images.npy of the dataset")
-    parser.add_argument("--index", required=True, help="index.parquet of the dataset")
-    parser.add_argument("--chance", type=int, default=100_000, help="images that may agree by chance")
-    parser.add_argument("--count", type=int, default=128, help="samples of each sampler")
-    parser.add_argument("--bank", type=int, default=131_072, help="images of the chains' bank")
-    parser.add_argument("--quick", action="store_true", help="leave Algorithm 3 out, which takes minutes an image")
-    parser.add_argument("--out", required=True, help="a Markdown file")
-    given = parser.parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = cli.plain(
+        argv,
+        description=__doc__,
+        flags={
+            "--generator": "weights of a dcgan, path#network",
+            "--classifier": "weights of a classifier, path#network",
+            "--images": "images.npy of the packed dataset",
+            "--index": "index.parquet of the packed dataset",
+            "--chance": {"type": int, "default": 100_000, "help": "images that may agree by chance"},
+            "--count": {"type": int, "default": 128, "help": "samples of each sampler"},
+            "--bank": {"type": int, "default": 131_072, "help": "images of the chains' bank"},
+            "--quick": {"action": "store_true", "help": "leave Algorithm 3 out, which takes minutes an image"},
+            "--out": "a Markdown file",
+        },
+    )
     machine.prepare()
     rows = []
-    for row in compared(given):
+    for row in compared(args):
         rows.append(row)
         print(row, flush=True)
-        with io.replacing(Path(given.out)) as aside:  # a page of those that are done already
-            aside.write_text(page(given, pd.DataFrame(rows)))
+        io.save_text(Path(args.out), page(args, pd.DataFrame(rows)))  # of those that are done already
 
 
-def compared(given: argparse.Namespace) -> Iterator[dict]:
+def compared(args: Namespace) -> Iterator[dict]:
     """A row for each anchor and sampler."""
-    generator = weights.load(given.generator, "average")
-    classifier = machine.place(folded(weights.load(given.classifier, "classifier")))
+    generator = weights.load(args.generator, "average")
+    classifier = machine.place(folded(weights.load(args.classifier, "classifier")))
     plain = machine.place(folded(generator)).requires_grad_(False)
     random = torch.Generator().manual_seed(1)
-    truth = chains.bank(plain, given.chance, random, machine.device())
-    known = chains.bank(plain, given.bank, random, machine.device())
-    index = io.load_table(given.index)
-    images = io.load_array(given.images)
+    truth = chains.bank(plain, args.chance, random, machine.device())
+    known = chains.bank(plain, args.bank, random, machine.device())
+    index = io.load_table(args.index)
+    images = io.load_array(args.images)
     for row in np.flatnonzero(index["explain"]):
         image = machine.to_device(torch.from_numpy(np.array(images[row][None], np.float32)))
         picture = ((image[0] + 1) / 2).clamp(0, 1).cpu().numpy()
         subject = Subject(image, segmenting.cut(picture, SEGMENTS))
         decision = trials.Decision(classifier, subject)
-        if found := chosen(subject, plain, truth, 2 * given.count):
+        if found := chosen(subject, plain, truth, 2 * args.count):
             anchor, agreeing = found
             patched = subject.patched(anchor, agreeing).images
-            first, second = patched[: given.count], patched[given.count : 2 * given.count]
+            first, second = patched[: args.count], patched[args.count : 2 * args.count]
             facts = {"label": int(index["label"].iloc[row]), "pixels": int(subject.mask(anchor).sum())}
-            facts |= {"chance": len(agreeing) / given.chance, "truth": float(decision.alike(patched[:2000]).mean())}
+            facts |= {"chance": len(agreeing) / args.chance, "truth": float(decision.alike(patched[:2000]).mean())}
             alike = float(decision.alike(second).mean())
             free = {"images": np.nan, "milliseconds": np.nan}
             yield facts | {"sampler": "chance, others", "p": probability(first, second), "alike": alike} | free
             made = samplers(subject, generator, plain, known, int(row))
-            for name, make in {"Chains": made["Chains"]}.items() if given.quick else made.items():
-                yield facts | {"sampler": name} | judged(make, anchor, first, decision, given.count)
+            for name, make in {"Chains": made["Chains"]}.items() if args.quick else made.items():
+                yield facts | {"sampler": name} | judged(make, anchor, first, decision, args.count)
 
 
 def chosen(subject: Subject, generator: nn.Module, truth: chains.Bank, wanted: int) -> tuple[Anchor, Tensor] | None:
@@ -141,44 +145,44 @@ def probability(first: Tensor, second: Tensor) -> float:
     return float((found[1:] >= found[0] - 1e-9).double().mean())
 
 
-def page(given: argparse.Namespace, table: pd.DataFrame) -> str:
+def page(args: Namespace, table: pd.DataFrame) -> str:
     """What was found, a table over anchors and one of each."""
+
+    def summary(name: str, part: pd.DataFrame) -> list[str]:
+        off = (part["alike"] - part["truth"]).abs().mean()
+        cost = (number(part[key].median(), np.nan, 1) for key in ("images", "milliseconds"))
+        return [name, f"{(part['p'] < 0.05).sum()} of {len(part)}", f"{part['p'].median():.2f}", f"{off:.3f}", *cost]
+
+    def each(row) -> list[str]:
+        facts = [f"{row.label}: {row.pixels}, {row.sampler}", f"{row.chance:.4f}", f"{row.truth:.2f}"]
+        return [*facts, f"{row.alike:.2f}", f"{row.p:.2f}", number(row.images, np.nan, 1)]
+
     lines = [
         "# Do samplers draw what the generator draws?",
         "",
         "Written by `bench/samples.py`, never by hand.",
         "",
         f"- **Machine**: {machine.describe()}",
-        f"- **Generator**: {provenance.facts(given.generator.partition('#')[0]).get('steps', 'unknown')} steps",
-        f"- **Chance**: {given.chance} generated images; of each image to explain one segment, the largest that "
-        f"{2 * given.count} of them or more agree with, and at most a twentieth",
-        f"- **Samples**: {given.count} a sampler and anchor, against as many that agree by chance",
+        f"- **Generator**: {provenance.facts(args.generator.partition('#')[0]).get('steps', 'unknown')} steps",
+        f"- **Chance**: {args.chance} generated images; of each image to explain one segment, the largest that "
+        f"{2 * args.count} of them or more agree with, and at most a twentieth",
+        f"- **Chains**: a bank of {args.bank} images, none of which is among the samples",
+        f"- **Samples**: {args.count} a sampler and anchor, against as many that agree by chance",
         "",
+        *markdown(
+            ["", "p < 0.05", "median p", "off in alike", "images a sample", "milliseconds"],
+            (summary(name, part) for name, part in table.groupby("sampler", sort=False)),
+        ),
+        "",
+        "Off in alike: how far the share that is decided as the image is from the truth's, on average.",
+        "",
+        *markdown(
+            ["image: pixels, sampler", "by chance", "alike, truth", "alike", "p", "images a sample"],
+            (each(row) for row in table.itertuples()),
+        ),
     ]
-    named = table.groupby("sampler", sort=False)
-    lines += [
-        "| | p < 0.05 | median p | off in alike | images a sample | milliseconds |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, part in named:
-        off = (part["alike"] - part["truth"]).abs().mean()
-        cost = " | ".join(
-            "" if part[key].isna().all() else f"{part[key].median():.1f}" for key in ("images", "milliseconds")
-        )
-        lines.append(
-            f"| {name} | {(part['p'] < 0.05).sum()} of {len(part)} | {part['p'].median():.2f} | {off:.3f} | {cost} |"
-        )
-    lines += ["", "Off in alike: how far the share that is decided as the image is from the truth's, on average.", ""]
-    lines += [
-        "| image | pixels | by chance | alike, truth | sampler | alike | p | images a sample |",
-        "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |",
-    ]
-    for row in table.itertuples():
-        cost = "" if np.isnan(row.images) else f"{row.images:.1f}"
-        facts = f"{row.label} | {row.pixels} | {row.chance:.4f} | {row.truth:.2f}"
-        lines.append(f"| {facts} | {row.sampler} | {row.alike:.2f} | {row.p:.2f} | {cost} |")
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float16, Int
 from torch import nn
 from torch.nn.functional import one_hot
 
@@ -30,17 +30,20 @@ STRIDES = 0.01, 1.0  # shortest and longest
 
 @dataclass(frozen=True)
 class Bank:
-    """Latents from N(0, I) and their images, drawn once for all anchors of all subjects."""
+    """Latents from N(0, I) and their images, drawn once for all anchors of all subjects.
+
+    Images are kept in half precision, which is nearer to them than a thousandth: a bank of a million digits takes 2 GB.
+    """
 
     latents: Latents
-    images: Images
+    images: Float16[torch.Tensor, "row channel *space"]
 
 
 @torch.no_grad()
 def bank(generator: nn.Module, count: int, random: torch.Generator, device: torch.device) -> Bank:
     """So many of them."""
     latents = torch.randn(count, generator.z, generator=random).to(device)
-    return Bank(latents, torch.cat([drawn(generator, part) for part in latents.split(AT_ONCE)]))
+    return Bank(latents, torch.cat([drawn(generator, part).half() for part in latents.split(AT_ONCE)]))
 
 
 @dataclass
@@ -83,7 +86,7 @@ class Walk:
         """Samples that are at hand: those of the bank first, in its order, which is random."""
         rows = self.agreeing[self.given : self.given + count]
         self.given += len(rows)
-        every = torch.cat([bank.images[rows], *self.stock])
+        every = torch.cat([bank.images[rows].float(), *self.stock])
         self.stock = [every[count:]]
         return every[:count]
 
@@ -126,7 +129,7 @@ class Chains:
     threshold: float = 0.05
     drawn: bool = True
     walkers: int = 16
-    thin: int = 3
+    thin: int = 1
     least: int = 16
     cost: Cost = field(default_factory=Cost)
     walks: dict[Anchor, Walk] = field(default_factory=dict, init=False)
@@ -166,8 +169,8 @@ class Chains:
     @functools.cached_property
     def _off(self) -> Float[torch.Tensor, "row segment"]:
         """The squared differences of each image of the bank, summed over each segment."""
-        parts = self.bank.images.split(AT_ONCE)
-        return torch.cat([(part - self.subject.image).square().sum(1).flatten(1) @ self._inside for part in parts])
+        apart = (part.float().sub_(self.subject.image).square_() for part in self.bank.images.split(AT_ONCE))
+        return torch.cat([each.sum(1).flatten(1) @ self._inside for each in apart])
 
     @functools.cached_property
     def _reach(self) -> Values:
@@ -195,7 +198,7 @@ class Chains:
         """Chains at samples of the bank; at random ones where there are many."""
         order = torch.randperm(len(agreeing), generator=self.latents).to(agreeing.device)
         rows = agreeing[order[:CHAINS]]
-        return States(self.bank.latents[rows], self.bank.images[rows], self._reach[rows])
+        return States(self.bank.latents[rows], self.bank.images[rows].float(), self._reach[rows])
 
     def _some(self, count: int) -> Rows:
         """Which of so many chains go on."""

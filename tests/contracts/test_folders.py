@@ -370,7 +370,10 @@ def perfect_and_poor(name):
         settings, *measured = MEASURED[name]
         return [together(metric.score(filled(metric.COLUMNS, each)), settings) for each in measured]
     if name == "certainty":
-        found = [metric.score(Latent(), network, draws=20) for network in (Sure(), Unsure())]
+        found = [
+            metric.score(Latent(), network, np.zeros((2, 1, 16, 24), np.float32), draws=20)
+            for network in (Sure(), Unsure())
+        ]
         return [each["certain"] for each in found]
     if name == "class_agreement":
         found = [metric.score(Leaning(sign), Judge(), draws=20) for sign in (1, -1)]

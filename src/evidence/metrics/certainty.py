@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from evidence import machine
 from evidence.errors import BadInput
 from evidence.seeds import stream
-from evidence.shapes import Values
+from evidence.shapes import Images
 
 BETTER = "higher"
 RANGE = (0.0, 1.0)
@@ -19,14 +20,16 @@ AT_ONCE = 100
 def score(
     generator: nn.Module,
     classifier: nn.Module,
+    images: Images,
     *,
     draws: int = 1_000,
     least: float = 0.9,
     repeats: int = 5,
     seed: int = 0,
-) -> Mapping[str, Values]:
+) -> Mapping[str, Float[np.ndarray, "_"]]:
     """Of so many images, several times over: ``certain``, the share of which the greatest probability is ``least`` or
     more; and ``even``, the entropy of the classes they are decided for over its greatest value, which all alike have.
+    ``real`` is that share of real test images.
 
     Args:
         draws: latents from N(0, I).
@@ -47,4 +50,5 @@ def score(
             share = probabilities.argmax(1).bincount(minlength=probabilities.shape[1]) / draws
             found["certain"].append(float((probabilities.amax(1) >= least).double().mean()))
             found["even"].append(float(torch.special.entr(share).sum() / np.log(len(share))))
-    return {name: np.array(values) for name, values in found.items()}
+    real = torch.from_numpy(machine.predict(classifier, images)).softmax(1).amax(1) >= least
+    return {**{name: np.array(values) for name, values in found.items()}, "real": np.array([real.double().mean()])}

@@ -57,9 +57,12 @@ class Thirds(nn.Module):
         return 20 * torch.stack([-bright - 0.43, torch.full_like(bright, 0.0), bright - 0.43], 1)
 
 
+BRIGHT = np.array([-1.0, -0.4, 0.0, 0.1, 0.4, 2.0], np.float32)[:, None, None, None].repeat(4, 2).repeat(4, 3)
+
+
 def test_certainty_counts_probable_classes_and_how_evenly_they_come():
     """Half of a standard normal within 0.43 and a quarter of it on either side, less what lies near to 0.43."""
-    found = certainty.score(Threes(), Thirds(), draws=4000, repeats=3)
+    found = certainty.score(Threes(), Thirds(), BRIGHT, draws=4000, repeats=3)
     assert found["certain"].shape == (3,)
     gap = np.log(9) / 20  # a class has 0.9 from there on, the third one being far
     normal = torch.distributions.Normal(0.0, 1.0)
@@ -67,10 +70,11 @@ def test_certainty_counts_probable_classes_and_how_evenly_they_come():
     assert found["certain"].mean() == pytest.approx(inside.item(), abs=0.02)
     third = np.array([1 / 3, 1 / 3, 1 / 3])
     assert found["even"].mean() == pytest.approx(-(third * np.log(third)).sum() / np.log(3), abs=0.01)
+    assert found["real"] == pytest.approx([4 / 6]), "all but the two that are next to a limit"
     assert len(set(found["certain"])) == 3, "other latents each time"
-    assert certainty.score(Threes(), Thirds(), draws=100, repeats=1, least=0.3)["certain"] == 1
+    assert certainty.score(Threes(), Thirds(), BRIGHT, draws=100, repeats=1, least=0.3)["certain"] == 1
 
 
 def test_certainty_needs_a_generator_of_one_latent():
     with pytest.raises(BadInput, match="draws nothing from one latent; give the generator of a dcgan"):
-        certainty.score(nn.Identity(), Thirds())
+        certainty.score(nn.Identity(), Thirds(), BRIGHT)
