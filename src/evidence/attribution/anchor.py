@@ -146,22 +146,25 @@ def attribute(
         generator = frozen(generator, norm) if sampler == "descent" else folded(generator)
 
     def drawn_before(number: int) -> chains.Bank:
-        """A bank for each trial, and one more for whatever judges what trials found."""
+        """A bank for each trial, by which the trial before is judged; so there are two at least."""
+        number %= max(2, repeats)
         if (bank, number) not in banks:
             began, random = time.perf_counter(), torch.Generator().manual_seed(stream(number, "bank"))
             banks[bank, number] = chains.bank(generator, bank, random, images.device)
             print(f"a bank of {bank} images in {time.perf_counter() - began:.1f} seconds", flush=True)
         return banks[bank, number]
 
-    def of(subject: Subject, most: int, number: int, *purpose: str | int) -> Sampler:
-        """A sampler with random numbers of its own."""
-        (numbers, latents), cost = trials.own(*purpose), Cost(most=most)
+    def of(subject: Subject, number: int, own: int, purpose: str) -> Sampler:
+        """The sampler of a trial, which is bounded, or of what looks at it afterwards; random numbers are its own."""
+        searches = purpose == "trial"
+        (numbers, latents), cost = trials.own(own, purpose, number), Cost(most=most if searches else 0)
         if sampler == "stitching":
             return sampling.Stitching(subject, donors, numbers, keep, cost=cost)
         settings = {"threshold": threshold, "drawn": thresholds == "drawn", "cost": cost}
         if sampler == "chains":
-            walk = {"walkers": walkers, "thin": thin, "least": least if number < repeats else 1}
-            return chains.Chains(subject, generator, drawn_before(number), numbers, latents, **walk, **settings)
+            known = drawn_before(number if searches else number + 1)
+            walk = {"walkers": walkers, "thin": thin, "least": least if searches else 1}
+            return chains.Chains(subject, generator, known, numbers, latents, **walk, **settings)
         begin = sampling.prior(generator, latents)
         if encoder is not None:
             begin = sampling.encoded(encoder, subject.image, low, high, latents)
@@ -179,12 +182,12 @@ def attribute(
             sampling.check(generator, subject)
         decision, made = trials.Decision(classifier, subject), []
         for n in range(repeats):
-            made.append(trials.attempt(decision, of(subject, most, n, own, "trial", n), search, own + n))
-            trials.once_more(decision, of(subject, 0, repeats, own, "fresh", n), made[-1], fresh)
+            made.append(trials.attempt(decision, of(subject, n, own, "trial"), search, own + n))
+            trials.once_more(decision, of(subject, n, own, "fresh"), made[-1], fresh)
         counts.append(subject.segments.count)
         rows.append([each.numbers for each in made])
         chosen = segmenting.CHOICES[show](picture, subject.segments, shown)
-        maps.append(pictures(subject, of(subject, 0, repeats, own, "shown"), [each.anchor for each in made], chosen))
+        maps.append(pictures(subject, of(subject, 0, own, "shown"), [each.anchor for each in made], chosen))
     columns = {name: torch.tensor([[trial[name] for trial in row] for row in rows]) for name in rows[0][0]}
     return torch.stack(maps), {**columns, "segments": torch.tensor(counts)}
 

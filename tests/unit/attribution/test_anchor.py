@@ -109,13 +109,13 @@ def test_each_trial_and_each_image_has_random_numbers_of_its_own(image, donors):
 
 
 def test_banks_are_drawn_once_for_all_images(image, donors, capsys):
-    """One for each of two trials and one for new samples, whatever comes after."""
-    generator = Bands()
-    for _ in range(3):
-        attribute(
-            image, donors, Third(), [7], generator, sampler="chains", bank=50, least=1, repeats=2, segments=3, shown=1
-        )
-    assert capsys.readouterr().out.count("a bank of 50 images") == 3
+    """One for each trial and two at least, as none is judged by its own, whatever comes after."""
+    for repeats, banks in ((1, 2), (2, 2), (3, 3)):
+        generator = Bands()
+        for _ in range(3):
+            settings = {"bank": 50, "least": 1, "repeats": repeats, "segments": 3, "shown": 1}
+            attribute(image, donors, Third(), [7], generator, sampler="chains", **settings)
+        assert capsys.readouterr().out.count("a bank of 50 images") == banks
 
 
 def test_a_search_that_costs_too_much_is_cut_off_and_counted(image, donors):
