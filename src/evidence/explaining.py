@@ -11,10 +11,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from evidence import io, machine
+from evidence import io, machine, resuming, signatures, sources, weights
+from evidence.cli import Call
 from evidence.errors import BadInput
 from evidence.networks.lean import folded
 from evidence.progress import chunks
+from evidence.provenance import commit
 from evidence.resuming import Clock, Keeper, setting, told_to_stop
 from evidence.seeds import stream
 from evidence.shapes import Images
@@ -29,6 +31,66 @@ def fewer(explained: np.ndarray, most: int) -> np.ndarray:
     of them gets the same ones, and others."""
     order = np.random.default_rng(0).permutation(len(explained))
     return explained[np.sort(order[: most or None])]
+
+
+def draw(
+    call: Call,
+    images: Images,
+    samples: np.ndarray,
+    maps: Path | str,
+    table: Path | str,
+    *,
+    seed: int,
+    depends: Mapping[str, Any],
+    truth: np.ndarray | None = None,
+    inverted: pd.DataFrame | None = None,
+    donors: Images | None = None,
+    **facts: Any,
+) -> None:
+    """Write the maps of the method that is called for to ``maps`` (npy), and what it measured to ``table`` (parquet),
+    whose facts say how: see ``explain``. What was stopped goes on from a state beside the maps, if all that the result
+    ``depends`` on is the same.
+    """
+    names, output, networks = signatures.maps(call.name), Path(maps), weights.load_all(call.networks)
+    recipe = resuming.recipe(
+        *sources.of_module("attribution", call.name),
+        networks=call.networks,
+        method=call.name,
+        options=call.options,
+        seed=seed,
+        **depends,
+    )
+    with resuming.only_one(output.parent):
+        machine.prepare()
+        state = output.with_name("state.npz")
+        found, measured = explain(
+            call.module.attribute,
+            images,
+            samples,
+            networks,
+            call.options,
+            seed=seed,
+            state=state,
+            recipe=recipe,
+            kinds=max(1, len(names)),
+            truth=truth,
+            inverted=inverted,
+            donors=donors,
+            unfolded=getattr(call.module, "UNFOLDED", ()),
+            batch=getattr(call.module, "AT_ONCE", 0),
+        )
+        io.save_array(output, found)
+        facts |= {
+            "method": call.name,
+            "options": io.as_json(call.options),
+            "networks": io.as_json(call.networks),
+            "seed": seed,
+            "maps": io.as_json(names),
+            "machine": machine.describe(),
+            "commit": commit(),
+        }
+        io.save_table(table, measured, **facts)
+        state.unlink(missing_ok=True)
 
 
 def explain(

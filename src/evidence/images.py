@@ -99,6 +99,11 @@ def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((image - low) / (high - low) * 2 - 1, -1, 1).astype(np.float32)
 
 
+def prepared(image: np.ndarray, limits: tuple[float, float], size: int, channels: Literal[1, 3]) -> np.ndarray:
+    """What ``read`` returns to [-1, 1], (channels, size, size); the aspect ratio is not kept."""
+    return scaled(resize(to_channels(image, channels), size), *limits)
+
+
 def stretched(images: np.ndarray) -> np.ndarray:
     """Each of (…, height, width) to [0, 1] by its darkest and brightest pixel; a constant one becomes 0."""
     darkest = images.min((-2, -1), keepdims=True)

@@ -152,6 +152,20 @@ def test_a_phantom_goes_through_the_real_preparation(name, tmp_path):
     assert (index.groupby("subject")["split"].nunique() == 1).all(), "no subject is in two splits"
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in signatures.names("datasets") if hasattr(module("datasets", name), "image")]
+)
+def test_an_image_by_itself_is_prepared_as_those_of_the_dataset(name, tmp_path):
+    dataset, settings = module("datasets", name), PREPARED.get(name, {})
+    files = next(iter(dataset.simulate(tmp_path, **TINY[name]).values()))
+    images = dataset.prepare(list(files), **settings).images
+    pictures = [file for file in files if file.suffix not in (".csv", ".txt", ".json")]
+    takes = inspect.signature(dataset.image).parameters
+    alone = dataset.image(pictures[0], **{key: value for key, value in settings.items() if key in takes})
+    assert np.array_equal(alone, images[0])
+    assert alone.dtype == images.dtype
+
+
 @pytest.mark.parametrize("name", signatures.names("datasets"))
 def test_a_phantom_is_a_function_of_its_seed(name, tmp_path):
     manifests = []

@@ -5,6 +5,7 @@ Contract of a module in this folder, found by its name:
 ``fetch(raw, *, …) -> Units``        the raw files below the folder ``raw``, checked as far as is cheap, in units
 ``simulate(folder, *, …) -> Units``  a phantom of them in the same format, written below ``folder``
 ``prepare(files, *, …) -> Part``     the arrays of one unit; it cannot tell the phantom from the real thing
+``image(file, *, …) -> array``       where images are files of their own: one, prepared with the same settings
 
 The docstring says where the data come from and under which licence. ``DOWNLOADS`` are what ``fetch`` gets where nobody
 says where the raw files are; without them ``BY_HAND`` ends the message that asks for their folder.

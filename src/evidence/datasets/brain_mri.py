@@ -23,7 +23,7 @@ from PIL import Image
 
 from evidence.datasets import Part
 from evidence.errors import BadInput, near
-from evidence.images import Resampling, digest, pictures, read, resize, scaled, to_channels
+from evidence.images import Resampling, digest, pictures, prepared, read, resize
 from evidence.io import Units, replacing
 from evidence.seeds import rng
 
@@ -172,8 +172,8 @@ def prepare(files: list[Path], *, size: int = 64, channels: Literal[1, 3] = 1) -
     """
     (file,) = files
     official, kind = file.parts[-3:-1]
-    image, limits = read(file)
-    content = digest(image, limits)
+    pixels, limits = read(file)
+    content = digest(pixels, limits)
     index = {
         "subject": content,
         "content": content,
@@ -182,5 +182,9 @@ def prepare(files: list[Path], *, size: int = 64, channels: Literal[1, 3] = 1) -
         "official": official,
         "name": "/".join(file.parts[-3:]),
     }
-    small = scaled(resize(to_channels(image, channels), size), *limits)
-    return Part(images=small[None], truth=None, index=pd.DataFrame([index]))
+    return Part(images=prepared(pixels, limits, size, channels)[None], truth=None, index=pd.DataFrame([index]))
+
+
+def image(file: Path, *, size: int = 64, channels: Literal[1, 3] = 1) -> np.ndarray:
+    """What networks see of a file, (channel, size, size); the settings are those of ``prepare``."""
+    return prepared(*read(file), size, channels)

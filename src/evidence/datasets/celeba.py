@@ -30,7 +30,7 @@ from PIL import Image
 from evidence import portraits
 from evidence.datasets import Part
 from evidence.errors import BadInput, near
-from evidence.images import digest, read, resize, scaled, to_channels
+from evidence.images import digest, prepared, read
 from evidence.io import Units, replacing, save_text
 from evidence.seeds import rng
 
@@ -138,12 +138,18 @@ def prepare(files: list[Path], *, attribute: str = "Smiling", size: int = 256, c
     labels, splits = _labels(tables[0], attribute), _splits(tables, [file.name for file in pictures])
     made, rows = [], []
     for file in pictures:
-        image, limits = read(file)
-        content = digest(image, limits)
-        made.append(scaled(resize(to_channels(_square(image), channels), size), *limits))
+        pixels, limits = read(file)
+        content = digest(pixels, limits)
+        made.append(prepared(_square(pixels), limits, size, channels))
         row = {"subject": content, "content": content, "label": labels[file.name], "name": file.name}
         rows.append(row | ({"split": splits[file.name]} if splits else {}))
     return Part(np.stack(made), None, pd.DataFrame(rows))
+
+
+def image(file: Path, *, size: int = 256, channels: Literal[1, 3] = 3) -> np.ndarray:
+    """What networks see of a file, (channel, size, size); the settings are those of ``prepare``."""
+    pixels, limits = read(file)
+    return prepared(_square(pixels), limits, size, channels)
 
 
 def _square(image: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ from PIL import Image
 from evidence import chests
 from evidence.datasets import Part
 from evidence.errors import BadInput
-from evidence.images import digest, read, resize, scaled, to_channels
+from evidence.images import digest, prepared, read
 from evidence.io import Units, load_table, replacing, save_table
 from evidence.seeds import rng
 
@@ -172,11 +172,16 @@ def prepare(files: list[Path], *, size: int = 128, channels: Literal[1, 3] = 1) 
     known = pd.concat(map(_known, tables)).set_index(["origin", "name"], drop=False)
     made, rows = [], []
     for file in (file for file in files if file not in tables):
-        image, limits = read(file)
-        made.append(scaled(resize(to_channels(image, channels), size), *limits))
+        pixels, limits = read(file)
+        made.append(prepared(pixels, limits, size, channels))
         origin = "nih" if file.parent.name == NIH[1] else "cohen"
-        rows.append({**known.loc[origin, file.name], "content": digest(image, limits)})
+        rows.append({**known.loc[origin, file.name], "content": digest(pixels, limits)})
     return Part(np.stack(made), None, pd.DataFrame(rows))
+
+
+def image(file: Path, *, size: int = 128, channels: Literal[1, 3] = 1) -> np.ndarray:
+    """What networks see of a file, (channel, size, size); the settings are those of ``prepare``."""
+    return prepared(*read(file), size, channels)
 
 
 def _known(file: Path) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from PIL import Image
 from evidence import portraits
 from evidence.datasets import Part
 from evidence.errors import BadInput, near
-from evidence.images import digest, is_picture, read, resize, scaled, to_channels
+from evidence.images import digest, is_picture, prepared, read, to_channels
 from evidence.io import Units, replacing
 from evidence.seeds import rng
 
@@ -93,13 +93,17 @@ def prepare(files: list[Path], *, size: int = 64, channels: Literal[1, 3] = 1) -
         channels: 1, or 3 equal ones.
     """
     (file,) = files
-    image, limits = read(file)
-    content, kind = digest(image, limits), next(part for part in reversed(file.parts) if part in LABELS)
+    pixels, limits = read(file)
+    content, kind = digest(pixels, limits), next(part for part in reversed(file.parts) if part in LABELS)
     index = {
         "subject": content,
         "content": content,
         "label": LABELS[kind],
         "name": f"{kind}/{file.name}",
     }
-    small = scaled(resize(to_channels(image, channels), size), *limits)
-    return Part(images=small[None], truth=None, index=pd.DataFrame([index]))
+    return Part(images=prepared(pixels, limits, size, channels)[None], truth=None, index=pd.DataFrame([index]))
+
+
+def image(file: Path, *, size: int = 64, channels: Literal[1, 3] = 1) -> np.ndarray:
+    """What networks see of a file, (channel, size, size); the settings are those of ``prepare``."""
+    return prepared(*read(file), size, channels)

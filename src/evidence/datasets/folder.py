@@ -152,16 +152,14 @@ def prepare(
     """
     if not baseline:
         raise BadInput(f"baseline has to name the folder of class 0; {files[0]} may or may not lie in it")
-    if not 0 <= percentiles[0] < percentiles[1] <= 100:
-        raise BadInput(f"percentiles have to ascend between 0 and 100, not {percentiles}")
     (file,) = [file for file in files if file.parent.parent.name != masks]
     drawn = [file for file in files if file.parent.parent.name == masks]
-    image, (low, high) = read(file)
-    content = digest(image, (low, high))
+    pixels, limits = read(file)
+    content = digest(pixels, limits)
     before, marked, _ = file.stem.partition("__")
     truth = np.zeros((1, size, size), np.uint8)
     for mask in drawn:
-        truth = _truth(mask, file, image.shape[1:], size)
+        truth = _truth(mask, file, pixels.shape[1:], size)
     index = {
         "subject": before if before and marked else content,
         "content": content,
@@ -170,18 +168,46 @@ def prepare(
         "has_truth": bool(drawn),
         "name": "/".join(file.parts[-2:]),
     }
-    image = to_channels(image, channels or len(image))
+    seen = _seen(pixels, limits, file, size, channels, scale, percentiles)
+    return Part(images=seen[None], truth=truth[None], index=pd.DataFrame([index]))
+
+
+def image(
+    file: Path,
+    *,
+    size: int = 64,
+    channels: Literal[0, 1, 3] = 0,
+    scale: Literal["image", "type"] = "image",
+    percentiles: tuple[float, float] = (0.0, 100.0),
+) -> np.ndarray:
+    """What networks see of a file, (channel, size, size); the settings are those of ``prepare``."""
+    return _seen(*read(file), file, size, channels, scale, percentiles)
+
+
+def _seen(
+    pixels: np.ndarray,
+    limits: tuple[float, float],
+    file: Path,
+    size: int,
+    channels: int,
+    scale: str,
+    percentiles: tuple[float, float],
+) -> np.ndarray:
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise BadInput(f"percentiles have to ascend between 0 and 100, not {percentiles}")
+    (low, high), pixels = limits, to_channels(pixels, channels or len(pixels))
     if scale == "image":
-        low, high = map(float, np.percentile(image, percentiles))
+        low, high = map(float, np.percentile(pixels, percentiles))
         if low == high:
             raise BadInput(
                 f"{file} has no contrast, percentiles {percentiles[0]:g} and {percentiles[1]:g} are {low:g}; "
                 "take it out, set percentiles farther apart, or set scale to 'type'"
             )
-    elif image.min() < low or image.max() > high:
-        raise BadInput(f"{file} holds floats from {image.min():g} to {image.max():g}, not 0 to 1; set scale to 'image'")
-    small = scaled(resize(image.clip(low, high), size), low, high)
-    return Part(images=small[None], truth=truth[None], index=pd.DataFrame([index]))
+    elif pixels.min() < low or pixels.max() > high:
+        raise BadInput(
+            f"{file} holds floats from {pixels.min():g} to {pixels.max():g}, not 0 to 1; set scale to 'image'"
+        )
+    return scaled(resize(pixels.clip(low, high), size), low, high)
 
 
 def _truth(file: Path, owner: Path, shape: tuple[int, ...], size: int) -> np.ndarray:

@@ -148,7 +148,7 @@ def prepare(files: list[Path], *, size: int = 224) -> Part:
         label = LABELS[classes[name]]
         if label and name not in boxes:
             raise BadInput(f"{tables[BOXES]}: {name} is of class Lung Opacity and has no box; get the table again")
-        made.append(images.stretched(images.resize(pixels, size)))
+        made.append(_seen(pixels, size))
         masks.append(_mask(boxes.get(name, []) if label else [], pixels.shape[1:], size, file))
         row = {"subject": people.get(name, name), "name": name, "label": label, "has_truth": bool(label), "view": view}
         if splits:
@@ -156,7 +156,16 @@ def prepare(files: list[Path], *, size: int = 224) -> Part:
                 raise BadInput(f"{tables[SPLIT]} does not name the image {name}; remove the file to draw a split")
             row["split"] = splits[name]
         rows.append(row)
-    return Part(np.stack(made).astype(np.float32), np.stack(masks), pd.DataFrame(rows))
+    return Part(np.stack(made), np.stack(masks), pd.DataFrame(rows))
+
+
+def image(file: Path, *, size: int = 224) -> np.ndarray:
+    """What networks see of a file, (channel, size, size); the settings are those of ``prepare``."""
+    return _seen(_read(file)[0], size)
+
+
+def _seen(pixels: np.ndarray, size: int) -> np.ndarray:
+    return images.stretched(images.resize(pixels, size)).astype(np.float32)
 
 
 def _read(file: Path) -> tuple[np.ndarray, str]:
