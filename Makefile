@@ -22,15 +22,15 @@ $(READY): pyproject.toml constraints.txt
 
 quick: $(READY)  ## set up, then the quick scale: trainings, maps, tables, figures and pages in results/quick
 	snakemake --quiet rules
-	@echo; echo "read: $$(ls results/quick/papers/*/page.md)"
+	@echo; echo "read: results/quick/report.html"
 
 paper: $(READY)  ## set up, then the papers' own size; hours, and it goes on where it was stopped
 	snakemake --configfile scales/paper.yaml --quiet rules
-	@echo; echo "read: $$(ls results/paper/papers/*/page.md)"
+	@echo; echo "read: results/paper/report.html"
 
 real: $(READY)  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_tumor_mri make real
 	snakemake --configfile scales/real.yaml --quiet rules
-	@echo; echo "read: $$(ls results/real/papers/*/page.md)"
+	@echo; echo "read: results/real/report.html"
 
 smoke: $(READY)  ## set up, then every step on next to nothing
 	snakemake --configfile scales/smoke.yaml --quiet rules

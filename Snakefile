@@ -28,6 +28,7 @@ rule all:
     default_target: True
     input:
         plan.pages(),
+        f"{plan.results}/report.html",
 
 
 onerror:

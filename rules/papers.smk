@@ -89,3 +89,21 @@ rule page:
         "python scripts/compose.py papers/{wildcards.paper}.yaml --scale {params.scale} --tables {input.tables}"
         " --figures {input.figures} --claims {input.claims} --info {input.info} --weights {input.weights} --samples {input.samples}"
         " --page {output.page} &> {log}"
+
+
+rule report:
+    input:
+        pages=plan.pages(),
+        template="scripts/report.html.jinja",
+        code=plan.code("report"),
+    output:
+        html="<results>/report.html",
+    log:
+        "<logs>/report.log",
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        scale=plan.scale,
+    shell:
+        "python scripts/report.py --pages {input.pages} --scale {params.scale} --html {output.html} &> {log}"

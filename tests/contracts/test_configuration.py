@@ -15,7 +15,7 @@ from evidence.workflow import Plan
 from tests.conftest import merged
 
 SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan", "ganchors")
-SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose record apply".split()
+SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose report record apply".split()
 
 
 def plan_of(root, scale):

@@ -22,9 +22,11 @@ class Dry:
 
     @property
     def outputs(self) -> set[str]:
-        """First output of each job that would run, below results/<scale>/."""
+        """First output of each job that would run, below results/<scale>/; the report, which goes with pages, aside."""
         found = re.findall(r"^    output: (\S+?),?(?: |$)", self.text, re.M)
-        return {path.partition("/")[2].partition("/")[2] for path in found}
+        paths = {path.partition("/")[2].partition("/")[2] for path in found}
+        assert ("report.html" in paths) == any(path.endswith("page.md") for path in paths)
+        return paths - {"report.html"}
 
     @property
     def nothing(self) -> bool:

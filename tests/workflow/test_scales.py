@@ -181,6 +181,16 @@ def test_a_page_says_scale_data_commit_machine_and_what_departs(made):
             assert file.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_the_report_holds_all_pages(made):
+    report = (made / "results" / "smoke" / "report.html").read_text()
+    for paper in ("baumgartner2018", "cohort"):
+        page = (made / "results" / "smoke" / "papers" / paper / "page.md").read_text()
+        assert re.findall(r"^# (.*)$", page, re.M)[0] in report
+    assert report.count("data:image/png;base64,") == sum(
+        len(re.findall(r"!\[\w+\]", path.read_text())) for path in (made / "results/smoke/papers").glob("*/page.md")
+    )
+
+
 def test_every_claim_is_judged_and_shown(made):
     folder = made / "results" / "smoke" / "papers" / "baumgartner2018"
     claims = yaml.safe_load((made / "papers" / "baumgartner2018.yaml").read_text())["claims"]

@@ -1,0 +1,105 @@
+"""report.py: one file, of which nothing is outside."""
+
+import base64
+import io
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+PAGE = """# A & B: a title
+
+David et al. https://arxiv.org/abs/1906.00297
+
+- **Scale**: quick
+
+## table1
+
+Caption with λ < 10.
+
+|  | NCC published | NCC ours |
+| --- | ---: | ---: |
+| VA-GAN | 0.94 ± 0.07 | 0.90 ± 0.03 |
+
+n = 100 scores a cell.
+
+## figure1
+
+![figure1](figure1.png)
+
+### inner
+"""
+
+
+class Read(HTMLParser):
+    """What a browser would have to fetch, show, or jump to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.links, self.sources, self.words, self.open = [], [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        if tag not in ("img", "meta", "br", "link"):
+            self.open.append(tag)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if "href" in attrs else []
+        self.sources += [attrs["src"]] if "src" in attrs else []
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag in self.open:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data.strip())
+
+
+@pytest.fixture
+def pages(tmp_path):
+    paths = []
+    for paper, shade in (("first2018", 10), ("second2019", 200)):
+        folder = tmp_path / "papers" / paper
+        folder.mkdir(parents=True)
+        Image.new("L", (6, 4), shade).save(folder / "figure1.png")
+        (folder / "page.md").write_text(PAGE)
+        paths.append(folder / "page.md")
+    return paths
+
+
+def test_it_holds_all_pages_and_needs_nothing_else(pages, script, tmp_path):
+    status, said = script("report", "--pages", *pages, "--scale", "quick", "--html", tmp_path / "report.html")
+    assert status == 0, said
+    text = (tmp_path / "report.html").read_text()
+    read = Read(text)
+    assert read.open == [], "every tag is closed"
+    assert not {"script", "link", "iframe"} & set(read.tags)
+    assert [source.partition(",")[0] for source in read.sources] == ["data:image/png;base64"] * 2
+    shades = [
+        Image.open(io.BytesIO(base64.b64decode(each.partition(",")[2]))).getpixel((0, 0)) for each in read.sources
+    ]
+    assert shades == [10, 200]
+    assert len(set(read.ids)) == len(read.ids), "headings of two papers do not share a name"
+    inside = [link for link in read.links if link.startswith("#")]
+    assert len(inside) == 4
+    assert {link[1:] for link in inside} <= set(read.ids)
+    assert read.tags.count("table") == 2
+    assert read.words.count("0.94 ± 0.07") == 2
+    assert "Caption with λ < 10." in read.words
+    assert read.links.count("https://arxiv.org/abs/1906.00297") == text.count(">https://") == 2, "to click on"
+
+
+def test_a_picture_or_a_page_that_is_missing_is_named(pages, script, tmp_path):
+    pages[1].with_name("figure1.png").unlink()
+    words = ["--pages", *pages, "--scale", "quick", "--html", tmp_path / "report.html"]
+    status, said = script("report", *words)
+    assert (status, "second2019/figure1.png, which is missing; draw it again" in said) == (1, True)
+    pages[0].unlink()
+    status, said = script("report", *words)
+    assert (status, "first2018/page.md is missing" in said) == (1, True)
+    assert not (tmp_path / "report.html").exists()
