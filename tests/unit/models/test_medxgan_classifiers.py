@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import save_file
 
 from evidence import training
-from evidence.errors import BadInput
 from evidence.models import simple_cnn, vgg
 from evidence.training import Samples
 
@@ -172,22 +171,3 @@ def test_a_training_from_imagenet_weights_goes_on_where_it_was(samples, imagenet
     training.fit(second, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
     for key, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[key]), key
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (None, "set EVIDENCE_VGG16 to a safetensors file of VGG-16's"),
-        ("", "which is not there"),
-        ({}, "EVIDENCE_VGG16: .* does not hold the weights"),
-    ],
-)
-def test_weights_that_are_not_there_are_asked_for(monkeypatch, tmp_path, content, says):
-    path = tmp_path / "vgg16.safetensors"
-    monkeypatch.delenv(vgg.WEIGHTS, raising=False)
-    if content is not None:
-        monkeypatch.setenv(vgg.WEIGHTS, str(path))
-    if content == {}:
-        save_file({"features.0.weight": torch.zeros(2, 3, 3, 3)}, path)
-    with pytest.raises(BadInput, match=says):
-        tiny(vgg, pretrained=True)

@@ -77,28 +77,6 @@ def test_imagenet_weights_are_taken_from_the_file_that_is_named(monkeypatch, tmp
         torch.testing.assert_close(value, donor[key])
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (None, "set EVIDENCE_RESNET50 to"),
-        ("", "which is not there"),
-        (b"PK", "does not hold the weights"),
-        ({}, "does not"),
-    ],
-)
-def test_weights_that_are_not_there_are_asked_for(monkeypatch, tmp_path, content, says):
-    path = tmp_path / "r50.safetensors"
-    monkeypatch.delenv(resnet.WEIGHTS, raising=False)
-    if content is not None:
-        monkeypatch.setenv(resnet.WEIGHTS, str(path))
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    if content == {}:
-        save_file({"conv1.weight": torch.zeros(4, 3, 7, 7)}, path)
-    with pytest.raises(BadInput, match=says):
-        Learner((1, 32, 48), **SMALL, pretrained=True)
-
-
 def test_three_stages_are_no_residual_network():
     with pytest.raises(BadInput, match="four stages, not 3"):
         Learner((1, 32, 48), layers=(1, 1, 1))

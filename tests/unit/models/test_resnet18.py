@@ -74,25 +74,6 @@ def test_imagenet_weights_are_taken_from_the_file_that_is_named(monkeypatch, tmp
         torch.testing.assert_close(found[key], value.sum(1, keepdim=True) if summed else value)
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (None, "set EVIDENCE_RESNET18 to a safetensors file of ResNet-18's"),
-        ("", "which is not there"),
-        ({}, "EVIDENCE_RESNET18: .* does not hold the weights"),
-    ],
-)
-def test_weights_that_are_not_there_are_asked_for(monkeypatch, tmp_path, content, says):
-    path = tmp_path / "r18.safetensors"
-    monkeypatch.delenv(resnet18.WEIGHTS, raising=False)
-    if content is not None:
-        monkeypatch.setenv(resnet18.WEIGHTS, str(path))
-    if content == {}:
-        save_file({"conv1.weight": torch.zeros(4, 3, 7, 7)}, path)
-    with pytest.raises(BadInput, match=says):
-        tiny(pretrained=True)
-
-
 def test_three_stages_are_no_residual_network():
     with pytest.raises(BadInput, match="four stages, not 3; ResNet-18"):
         tiny(layers=(1, 1, 1))
