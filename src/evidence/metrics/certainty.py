@@ -28,8 +28,8 @@ def score(
     seed: int = 0,
 ) -> Mapping[str, Float[np.ndarray, "_"]]:
     """Of so many images, several times over: ``certain``, the share of which the greatest probability is ``least`` or
-    more; and ``even``, the entropy of the classes they are decided for over its greatest value, which all alike have.
-    ``real`` is that share of real test images.
+    more; ``likely``, that of which it is a half or more; and ``even``, the entropy of the classes they are decided for
+    over its greatest value, which all alike have. ``real`` is the share of real test images that is certain.
 
     Args:
         draws: latents from N(0, I).
@@ -41,7 +41,7 @@ def score(
         raise BadInput(f"a {type(generator).__name__} draws nothing from one latent; give the generator of a dcgan")
     machine.place(generator), machine.place(classifier)
     random = torch.Generator().manual_seed(stream(seed, "certainty"))
-    found: dict[str, list[float]] = {"certain": [], "even": []}
+    found: dict[str, list[float]] = {"certain": [], "likely": [], "even": []}
     with machine.evaluation(generator, classifier), torch.no_grad():
         for _ in range(repeats):
             latents = torch.randn(draws, generator.z, generator=random).to(machine.device())
@@ -49,6 +49,7 @@ def score(
             probabilities = torch.cat(parts).double().cpu()
             share = probabilities.argmax(1).bincount(minlength=probabilities.shape[1]) / draws
             found["certain"].append(float((probabilities.amax(1) >= least).double().mean()))
+            found["likely"].append(float((probabilities.amax(1) >= 0.5).double().mean()))
             found["even"].append(float(torch.special.entr(share).sum() / np.log(len(share))))
     real = torch.from_numpy(machine.predict(classifier, images)).softmax(1).amax(1) >= least
     return {**{name: np.array(values) for name, values in found.items()}, "real": np.array([real.double().mean()])}

@@ -70,6 +70,7 @@ def test_certainty_counts_probable_classes_and_how_evenly_they_come():
     assert found["certain"].mean() == pytest.approx(inside.item(), abs=0.02)
     third = np.array([1 / 3, 1 / 3, 1 / 3])
     assert found["even"].mean() == pytest.approx(-(third * np.log(third)).sum() / np.log(3), abs=0.01)
+    assert (found["likely"] > found["certain"]).all()
     assert found["real"] == pytest.approx([4 / 6]), "all but the two that are next to a limit"
     assert len(set(found["certain"])) == 3, "other latents each time"
     assert certainty.score(Threes(), Thirds(), BRIGHT, draws=100, repeats=1, least=0.3)["certain"] == 1
