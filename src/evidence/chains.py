@@ -129,7 +129,7 @@ class Chains:
     threshold: float = 0.05
     drawn: bool = True
     walkers: int = 16
-    thin: int = 1
+    thin: int = 3
     least: int = 16
     cost: Cost = field(default_factory=Cost)
     walks: dict[Anchor, Walk] = field(default_factory=dict, init=False)

@@ -65,7 +65,7 @@ def attribute(
     bank: int = 16_384,
     least: int = 16,
     walkers: int = 16,
-    thin: int = 1,
+    thin: int = 3,
     keep: float = 0.2,
     segmentation: Literal["quickshift", "slic"] = "quickshift",
     segments: int = 15,
