@@ -40,7 +40,7 @@ def converted(path: Path) -> dict:
         return f"{paper}{separator}{slugify_unicode(words, separator)}"
 
     reader = markdown.Markdown(
-        extensions=["tables", "sane_lists", "toc"], extension_configs={"toc": {"slugify": named}}
+        extensions=["tables", "sane_lists", "nl2br", "toc"], extension_configs={"toc": {"slugify": named}}
     )
     try:
         text = path.read_text(encoding="utf-8")

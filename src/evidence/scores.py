@@ -93,9 +93,11 @@ def interval(differences: pd.Series, draws: int = 10_000) -> tuple[float, float]
 
 
 def number(mean: float, spread: float, decimals: int, over_seeds: float = np.nan) -> str:
-    """``0.94 ± 0.07``, or ``0.94 ± 0.07 (± 0.01)`` with the spread over seeds; what does not exist is left out."""
+    """``0.94 ± 0.07``, or ``0.94 ± 0.07 (± 0.01)`` with the spread over seeds; what does not exist is left out. From a
+    thousand on nothing stands behind the point."""
     if not np.isfinite(mean):
         return ""
+    decimals = 0 if abs(mean) >= 1000 else decimals
     text = f"{mean:.{decimals}f}" + (f" ± {spread:.{decimals}f}" if np.isfinite(spread) else "")
     return text + (f" (± {over_seeds:.{decimals}f})" if np.isfinite(over_seeds) else "")
 

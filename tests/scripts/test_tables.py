@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from evidence import io
+from evidence.scores import number
 
 
 def evaluate(script, dataset, maps, out):
@@ -316,3 +317,10 @@ def test_published_stands_beside_ours_in_columns_of_which_the_paper_has_a_number
     assert "|  | area | drop published | drop ours | difference |" in text
     assert "| one | 0.10 ± 0.00 | 0.97 ± 0.03 | 0.30 ± 0.10 | -0.67 |" in text
     assert "|  | area | drop |" in settings(scores)
+
+
+def test_from_a_thousand_on_nothing_stands_behind_the_point():
+    assert number(999.4, 2.25, 1) == "999.4 ± 2.2"
+    assert number(-85171.2, 33024.9, 3, 12.34) == "-85171 ± 33025 (± 12)"
+    assert number(0.94, np.nan, 2) == "0.94"
+    assert number(np.nan, 0.1, 2) == ""
