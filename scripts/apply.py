@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> None:
         files=args.images,
     )
     names = io.map_names(out / "maps.npy")
-    maps = {(name or call.name).replace("_", "\n"): io.load_maps(f"{out / 'maps.npy'}#{name}".rstrip("#")) for name in names}
+    maps = {
+        (name or call.name).replace("_", "\n"): io.load_maps(f"{out / 'maps.npy'}#{name}".rstrip("#")) for name in names
+    }
     for row, stem in enumerate(stems(args.images)):
         one = {heading: found[row : row + 1] for heading, found in maps.items()}
         figure = gallery.draw(images[row : row + 1], index[row : row + 1].assign(explain=True), one, count=1)
