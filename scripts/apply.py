@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -51,15 +52,15 @@ def main(argv: list[str] | None = None) -> None:
         depends={"data": resuming.fingerprint(images, index)},
         files=args.images,
     )
-    names = io.map_names(out / "maps.npy")
-    maps = {
-        (name or call.name).replace("_", "\n"): io.load_maps(f"{out / 'maps.npy'}#{name}".rstrip("#")) for name in names
-    }
+    drawn = out / "maps.npy"
+    named = {name: io.load_maps(f"{drawn}#{name}") for name in io.map_names(drawn)}
+    maps = {(name or call.name).replace("_", "\n"): found for name, found in named.items()}
     for row, stem in enumerate(stems(args.images)):
         one = {heading: found[row : row + 1] for heading, found in maps.items()}
         figure = gallery.draw(images[row : row + 1], index[row : row + 1].assign(explain=True), one, count=1)
         with io.replacing(out / f"{stem}.png") as aside:
             figure.savefig(aside)
+        plt.close(figure)  # else each file's stays in memory
     print(f"maps of {len(images)} images by {call.name}: {out}")
 
 

@@ -51,5 +51,6 @@ def score(
             found["certain"].append(float((probabilities.amax(1) >= least).double().mean()))
             found["likely"].append(float((probabilities.amax(1) >= 0.5).double().mean()))
             found["even"].append(float(torch.special.entr(share).sum() / np.log(len(share))))
-    real = torch.from_numpy(machine.predict(classifier, images)).softmax(1).amax(1) >= least
-    return {**{name: np.array(values) for name, values in found.items()}, "real": np.array([real.double().mean()])}
+    real = torch.from_numpy(machine.predict(classifier, images)).softmax(1).amax(1)
+    found["real"] = [float((real >= least).double().mean())]
+    return {name: np.array(values) for name, values in found.items()}
