@@ -15,6 +15,9 @@ import pandas as pd
 
 from evidence import cli, io, pages, signatures
 from evidence.errors import BadInput
+from evidence.scores import Files, of_seeds
+
+SEEDS = [*pages.AXES, *"seed mean spread n missing repeats better source".split()]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
             "page": "folder of a paper's page, results/<scale>/papers/<paper>",
             "--out": {
                 "default": "docs/measured",
-                "help": "where <paper>-<scale>.md, .csv, -claims.csv, -curves.csv and pictures go; at the papers' own "
-                "size, and where both are called alike, without -<scale>",
+                "help": "where <paper>-<scale>.md, .csv, -seeds.csv, -claims.csv, -curves.csv and pictures go; at the "
+                "papers' own size, and where both are called alike, without -<scale>",
             },
             "--name": {"default": "", "help": "what they are called instead, for a run of some of a paper's items"},
             "--pictures": {"action": "store_true", "help": "keep pictures of real images too: their licence allows it"},
@@ -55,6 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     io.save_text(out / f"{name}.md", text)
     if tables:
         io.save_table(out / f"{name}.csv", pd.concat(tables, ignore_index=True))
+        io.save_table(out / f"{name}-seeds.csv", seeds(folder, scale))
     if claims.is_file():
         with io.replacing(out / f"{name}-claims.csv") as aside:
             shutil.copy(claims, aside)
@@ -62,6 +66,24 @@ def main(argv: list[str] | None = None) -> None:
     if len(measured):
         io.save_table(out / f"{name}-curves.csv", measured)
     print(out / f"{name}.md")
+
+
+def seeds(folder: Path, scale: Path) -> pd.DataFrame:
+    """What each seed contributes to the cells of the page's tables: what ``pool.py`` puts together with other runs."""
+    specs, rows = pages.load(f"papers/{folder.name}.yaml")["tables"], {}
+    made = [specs[path.stem] for path in sorted(folder.glob("*.csv")) if path.stem in specs]
+    for cell in (cell for spec in made for cell in pages.cells(spec)):
+        paths = sorted(Path(cell.scores(str(scale), 0)).parent.glob("seed*.parquet"))
+        if cell.key in rows or not paths:
+            continue
+        scores = Files(map(str, paths), str(scale)).of(cell)
+        rows[cell.key] = of_seeds(scores, cell.at).assign(
+            **dict(zip(pages.AXES, cell.key, strict=True)),
+            source=io.load_json(scale / cell.dataset / "data" / "info.json")["source"],
+            better=next(iter(scores.values())).attrs.get("better", "higher"),
+        )
+    table = pd.concat(rows.values()) if rows else pd.DataFrame(columns=SEEDS)
+    return table[SEEDS]
 
 
 def curves(folder: Path, scale: Path) -> pd.DataFrame:

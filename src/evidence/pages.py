@@ -54,6 +54,11 @@ class Cell:
         return "/".join(part for part in parts if part)
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """What it is the mean of, whatever a table calls it: its place on each axis."""
+        return tuple(getattr(self, axis) for axis in AXES)
+
+    @property
     def map(self) -> str:
         """Which of the method's maps; empty where it has but one."""
         return self.method.partition(".")[2]

@@ -42,12 +42,36 @@ class Files:
         return {int(path.stem.removeprefix("seed")): io.load_scores(f"{path}#{cell.map}", self.load) for path in paths}
 
 
-def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int]:
-    """Mean and spread of the scores that exist.
+def of_seeds(scores: Scores, at: str) -> pd.DataFrame:
+    """What pooling needs to know of each seed's scores, a row a seed.
+
+    Returns:
+        ``seed``; ``mean`` of the scores that exist, and their ``spread`` around it, NaN below two; ``n`` of them;
+        ``missing``, how many do not exist; whether they are ``repeats``, each of all images together.
+    """
+    rows = []
+    for seed, table in scores.items():
+        table = table[table["at"] == at]
+        values = table["value"]
+        n = int(values.notna().sum())
+        rows.append(
+            {
+                "seed": seed,
+                "mean": float(values.mean()) if n else np.nan,
+                "spread": float(values.std(ddof=0)) if n > 1 else np.nan,
+                "n": n,
+                "missing": len(values) - n,
+                "repeats": bool(len(values) > 1 and table["sample"].isna().all()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
+    """Mean and spread over seeds and images, out of what is known of each seed.
 
     Args:
-        scores: of each seed.
-        at: the setting of the metric, empty where it has none.
+        seeds: a row a seed, as ``of_seeds`` makes it; without a row, nothing is known.
         over: what ``ours_spread`` is over. ``sample``: the images around the mean of their seed, or where each score is
             of all images, and there are several, their repeats. ``seed``: the means of the seeds, which
             ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
@@ -56,22 +80,24 @@ def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float |
         ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many;
         ``missing``, how many scores do not exist, ``of`` how many; and whether the scores are ``repeats``.
     """
-    tables = [table[table["at"] == at] for table in scores.values()]
-    values = [table["value"] for table in tables]
-    means = [v.mean() for v in values if v.notna().any()]
-    spreads = [v.std(ddof=0) for v in values if v.notna().sum() > 1]
-    over_images = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else np.nan
+    means, spreads = seeds["mean"].dropna(), seeds["spread"].dropna()
+    over_images = float(np.sqrt(np.mean(np.square(spreads)))) if len(spreads) else np.nan
     over_seeds = float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
     return {
-        "ours": float(np.mean(means)) if means else np.nan,
+        "ours": float(means.mean()) if len(means) else np.nan,
         "ours_spread": over_seeds if over == "seed" else over_images,
-        "n": int(sum(v.notna().sum() for v in values) / max(len(values), 1)),
-        "seeds": len(values),
+        "n": int(seeds["n"].sum() / max(len(seeds), 1)),
+        "seeds": len(seeds),
         "seeds_spread": over_seeds,
-        "missing": int(sum(v.isna().sum() for v in values)),
-        "of": sum(map(len, values)),
-        "repeats": any(len(table) > 1 and table["sample"].isna().all() for table in tables),
+        "missing": int(seeds["missing"].sum()),
+        "of": int((seeds["n"] + seeds["missing"]).sum()),
+        "repeats": bool(seeds["repeats"].any()),
     }
+
+
+def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int]:
+    """Mean and spread of the scores that exist, as ``pooled`` says."""
+    return pooled(of_seeds(scores, at), over)
 
 
 def of_images(scores: Scores, at: str) -> pd.Series:

@@ -15,7 +15,9 @@ from evidence.workflow import Plan
 from tests.conftest import merged
 
 SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan", "ganchors")
-SCRIPTS = "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose report record apply".split()
+SCRIPTS = (
+    "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose report record pool apply".split()
+)
 
 
 def plan_of(root, scale):
@@ -106,6 +108,7 @@ LAYERS = [
         "sampling",
         "chains",
         "trials",
+        "tables",
         "workflow",
     },
     {"datasets", "models", "attribution", "metrics", "figures"},

@@ -191,7 +191,12 @@ def test_pictures_of_real_images_are_kept_only_where_somebody_says_so(script, tm
     status, text = script("record", folder, "--out", tmp_path / "out", *words)
     assert status == 0, text
     kept = {path.name for path in (tmp_path / "out").iterdir()}
-    assert kept - {"cohort-real-gallery.png"} == {"cohort-real.csv", "cohort-real.md", "cohort-real-curves.png"}
+    assert kept - {"cohort-real-gallery.png"} == {
+        "cohort-real.csv",
+        "cohort-real-seeds.csv",
+        "cohort-real.md",
+        "cohort-real-curves.png",
+    }
     assert ("cohort-real-gallery.png" in kept) == bool(words)
     assert ("not kept here" in (tmp_path / "out" / "cohort-real.md").read_text()) != bool(words)
 
