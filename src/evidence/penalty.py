@@ -13,5 +13,10 @@ def gradient_penalty(judge: Callable[[Images], Values], real: Images, generated:
     where = torch.rand((len(real),) + (1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
     mixed = torch.lerp(real, generated, where).requires_grad_()
     (slope,) = torch.autograd.grad(judge(mixed).sum(), mixed, create_graph=True)
-    norm = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()  # the root of 0 has no derivative
+    return from_one(slope, tuple(range(1, slope.dim())))
+
+
+def from_one(slope: Images, axes: int | tuple[int, ...]) -> Tensor:
+    """Mean of (‖·‖ - 1)², norms over these axes."""
+    norm = (slope.square().sum(axes) + 1e-12).sqrt()  # the root of 0 has no derivative
     return (norm - 1).square().mean()

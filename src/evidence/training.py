@@ -185,12 +185,13 @@ def fit(
     batches = Batches(learner.pool(train), learner.batch, seed, by_class=learner.by_class)
     history = History()
     start = _resume(state, recipe, learner, history)
+    done = start > 0 and learner.finished(start - 1)  # saved by the step that ended it
     began = time.monotonic() - history.seconds
     drawn = sum(learner.draws(i) for i in range(start))
     progress = Progress("training", learner.steps, start)
     saver = _Saver(state, recipe, learner, history, saved=start if start else None)
     with told_to_stop() as stopped, machine.training(train.images.shape[1:]):
-        for i in range(start, learner.steps):
+        for i in range(start, start if done else learner.steps):
             torch.manual_seed(stream(seed, "step", i))
             losses = learner.step(batches.starting(drawn), i)
             drawn += learner.draws(i)

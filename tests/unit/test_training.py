@@ -272,6 +272,23 @@ def test_a_learner_may_sort_the_samples_anew(samples, tmp_path, monkeypatch):
     assert set(torch.cat(seen).tolist()) == {7}
 
 
+def test_a_training_that_had_ended_early_ends_there_again(samples, tmp_path, monkeypatch):
+    """Its last step may have saved a state, and the process been killed before the weights were written."""
+    monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
+
+    class Short(Line):
+        def finished(self, i):
+            return float(self.value.detach()) > 0.3
+
+    learner, again = Short(), Short()
+    history, _ = fit(learner, samples, tmp_path)
+    assert history["step"].max() < 19
+    resumed, _ = fit(again, samples, tmp_path)
+    assert again.noise == []
+    assert torch.equal(again.value, learner.value)
+    pd.testing.assert_frame_equal(resumed, history)
+
+
 def test_a_torn_state_is_no_obstacle(samples, tmp_path, capsys):
     (tmp_path / "state.pt").write_bytes(b"PK torn")
     history, _ = fit(Line(), samples, tmp_path)

@@ -27,7 +27,9 @@ def attribute(
     """-m that minimises p(x + m) + l1 · Σ|m| + tv · Σ|∇m|^beta from m = 0 on, averaged over channels, signed.
 
     Images are optimised side by side: losses are summed, and Adam treats every pixel alone. Nothing keeps x + m within
-    the range of intensities. The columns are the probability of the class before, p(x), and after, p(x + m).
+    the range of intensities. The columns are the probability of the class before, p(x), and after, p(x + m), and
+    ``changed``, the mean of |m|. Where p is certain, no pixel is worth its price, and what is left of m is how Adam
+    swings about 0: up to half of ``lr``.
 
     Args:
         label: class to be talked out of.
@@ -46,7 +48,11 @@ def attribute(
         loss.backward(inputs=[change])  # none for the weights, should they not be frozen
         optimiser.step()
     with torch.no_grad():
-        columns = {"probability_before": probability(images), "probability_after": probability(images + change)}
+        columns = {
+            "probability_before": probability(images),
+            "probability_after": probability(images + change),
+            "changed": change.abs().flatten(1).mean(1),
+        }
     return -change.detach().mean(1, keepdim=True), columns
 
 

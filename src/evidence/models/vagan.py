@@ -17,19 +17,21 @@ from evidence.errors import BadInput
 from evidence.networks.blocks import Network
 from evidence.networks.c3d import Critic
 from evidence.networks.unet import MapGenerator
+from evidence.penalty import from_one
 from evidence.statistics import correlation
 
 NETWORKS = ("generator", "critic", "best", "average", "settled")
 Terms = Iterator[dict[str, Tensor]]  # loss terms by name; those of one dict share a graph, differentiated together
-AFTER = 50  # generator updates before the authors' code keeps a best generator
+AFTER = 50  # the last step, counted from 0, of which the authors' code keeps no best generator
 
 
 class Learner(training.Learner):
     """Map generator and critic; the defaults are those of the authors' released code for the synthetic experiment.
 
     Class 0 is the baseline, class 1 the class of interest. Saved networks: ``generator`` and ``critic`` after the last
-    step, ``best`` (the generator at the highest validation critic loss after step 50, as the authors' code keeps it)
-    and, where they are asked for, ``average`` and ``settled``.
+    step, ``best`` (the generator at the highest validation critic loss after step 50, as the authors' code keeps it;
+    that draws new batches for each validation, ours the same ones, to compare like with like) and, where they are asked
+    for, ``average`` and ``settled``.
 
     Args:
         shape: channels and size of an image.
@@ -161,7 +163,8 @@ class Learner(training.Learner):
 
     def judge(self, images: Tensor) -> Tensor:
         with machine.autocast():
-            return self.critic(images).to(images.dtype)
+            features = self.critic.features(images)
+        return self.critic.score(features.to(images.dtype))  # bfloat16 has steps of 2 at 300, and differences count
 
     def critic_terms(self, baseline: Tensor, interest: Tensor) -> Terms:
         """Real low, generated high (the released sign), and the gradient penalty: three graphs, one after another."""
@@ -178,9 +181,7 @@ class Learner(training.Learner):
         mixed = machine.laid_out(torch.lerp(generated, real, epsilon))
         with machine.autocast():
             slope = self.critic.slope(mixed).to(real.dtype)  # what is squared and summed is float32 in any case
-        axes = 2 if self.norm == "column" else tuple(range(1, real.dim()))
-        norm = (slope.square().sum(axes) + 1e-12).sqrt()  # the root of 0 has no derivative
-        return (norm - 1).square().mean()
+        return from_one(slope, 2 if self.norm == "column" else tuple(range(1, real.dim())))
 
     def generator_terms(self, baseline: Tensor, interest: Tensor) -> Terms:
         """Look like the baseline class, change little. The baseline batch is drawn but unused, as in the release."""
@@ -201,16 +202,19 @@ class Learner(training.Learner):
                 for _ in range(self.validate_batches)
             ]
         found = {"critic_loss": float(np.mean(losses))}
-        if i >= AFTER and found["critic_loss"] >= self.best_loss:
+        if i > AFTER and found["critic_loss"] >= self.best_loss:
             self.best.load_state_dict(self.generator.state_dict())
             self.best_loss.fill_(found["critic_loss"])
         if self.settled is not None:
             found.update(self.settling(found["critic_loss"]))
-        found["change"] = self.change(samples)
+        rows = _some(samples)
+        maps = self.maps(self.generator, samples.take(rows))
+        found["change"] = float(maps.abs().mean())
         if samples.truth is not None:
-            found["ncc"] = self.agreement(self.generator, samples)
+            found["ncc"] = _agreement(maps, samples.truth[rows])
             if self.average is not None:
-                found["ncc_average"] = self.agreement(self.average.eval(), samples)
+                maps = self.maps(self.average.eval(), samples.take(rows))
+                found["ncc_average"] = _agreement(maps, samples.truth[rows])
         return found
 
     def settling(self, loss: float) -> dict[str, float]:
@@ -232,22 +236,17 @@ class Learner(training.Learner):
 
     @torch.no_grad()
     @machine.exactly()
-    def change(self, samples: training.Samples, most: int = 100) -> float:
-        """Mean |y - x| over some images of the class of interest: what λ weighs, in intensities."""
-        images = samples.take(_some(samples, most))
-        return float((self.heal(self.generator, images) - images).abs().mean())
-
-    @torch.no_grad()
-    @machine.exactly()
-    def agreement(self, generator: MapGenerator, samples: training.Samples, most: int = 100) -> float:
-        """Mean correlation of x − y with the truth over some images of the class of interest."""
-        rows = _some(samples, most)
-        images = samples.take(rows)
-        maps = (images - self.heal(generator, images)).mean(1, keepdim=True)
-        return float(np.nanmean(correlation(maps.cpu().numpy(), samples.truth[rows])))
+    def maps(self, generator: MapGenerator, images: Tensor) -> Tensor:
+        """x − y of each image, in pieces of a batch: a hundred volumes at once fit nowhere."""
+        return torch.cat([part - self.heal(generator, part) for part in images.split(self.batch)])
 
 
-def _some(samples: training.Samples, most: int) -> np.ndarray:
+def _some(samples: training.Samples, most: int = 100) -> np.ndarray:
     """Rows of the class of interest, so many at most, from all over the set: what comes first may be of one subtype."""
     rows = np.flatnonzero(samples.labels == 1)
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
+def _agreement(maps: Tensor, truth: np.ndarray) -> float:
+    """Mean correlation of maps with the truth."""
+    return float(np.nanmean(correlation(maps.mean(1, keepdim=True).cpu().numpy(), truth)))

@@ -41,7 +41,15 @@ class Critic(Network):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Images) -> Values:
-        return self.layers(images).flatten(1).mean(1)
+        return self.score(self.features(images))
+
+    def features(self, images: Images) -> torch.Tensor:
+        """All but the last layer: (batch, channel, a sixteenth of the space)."""
+        return self.layers[:-1](images)
+
+    def score(self, features: torch.Tensor) -> Values:
+        """The last layer, and the mean of its map."""
+        return self.layers[-1](features).flatten(1).mean(1)
 
     def slope(self, images: Images) -> Images:
         """The gradient of each image's score by its pixels, differentiable by the weights; the images are constants.

@@ -156,8 +156,8 @@ def test_the_kept_network_describes_itself():
     assert options == expected
 
 
-def test_the_defaults_are_those_of_the_released_code():
-    """Adam with 1e-3 and torch's own decays, batches of 30, at most 10,000 steps with a look every 100."""
+def test_the_defaults_are_those_of_the_released_code_and_where_it_was_stopped_by_hand_ours():
+    """Adam with 1e-3 and torch's own decays, batches of 30, a look every 100; an end after 10,000 steps or 20 looks."""
     learner = Learner((1, 32, 32))
     (group,) = learner.optimisers["classifier"].param_groups
     assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (1e-3, (0.9, 0.999), 1e-8, 0)

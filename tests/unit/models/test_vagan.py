@@ -192,6 +192,20 @@ def test_from_the_zero_map_the_image_is_its_own_healed_one(learner_of, shape):
     assert merged(learner_of(shape, tanh=False).generator_terms(interest, interest))["weighted_l1"] > 0
 
 
+def test_scores_in_bfloat16_are_not_rounded_to_its_steps(monkeypatch):
+    """What counts are differences of scores, and these have an offset in common that nothing bounds."""
+    monkeypatch.setenv("EVIDENCE_DEVICE", "cpu")
+    learner, images = Learner((1, 32, 48), width=2), torch.rand(4, 1, 32, 48) * 2 - 1
+    with torch.no_grad():
+        learner.critic.layers[-1].weight *= 100
+        learner.critic.layers[-1].bias.fill_(300)
+        exact = learner.judge(images)
+        monkeypatch.setenv("EVIDENCE_PRECISION", "bfloat16")
+        reduced = learner.judge(images)
+    assert not torch.equal(reduced, exact), "the other layers are in bfloat16"
+    torch.testing.assert_close(reduced - 300, exact - 300, rtol=0.1, atol=0)
+
+
 def test_the_defaults_are_those_of_the_release():
     options = inspect.signature(Learner.__init__).parameters
     released = {
