@@ -106,13 +106,15 @@ def maps_of(path: str, rows: np.ndarray) -> Iterator[tuple[str, dict[str, np.nda
 
 
 def tidy(name: str, found: np.ndarray | Mapping, samples: np.ndarray, valid: np.ndarray) -> pd.DataFrame:
-    """One row a score of the map called so; ``sample`` is missing where a score is of all samples, ``map`` is empty
-    where a method has but one, and ``at`` without settings. The score of a sample that is not valid does not exist."""
+    """One row a score of the map called so; ``sample`` is missing where a score is of all samples and stands in several
+    rows where it has several, (sample, score); ``map`` is empty where a method has but one, and ``at`` without
+    settings. The score of a sample that is not valid does not exist."""
     pieces = []
     for at, values in (found if isinstance(found, Mapping) else {"": found}).items():
-        of_each, values = len(values) == len(samples), np.asarray(values, np.float64)
-        sample = pd.array(samples if of_each else [pd.NA] * len(values), dtype="Int64")
-        values = np.where(valid, values, np.nan) if of_each else values
+        values = np.asarray(values, np.float64)
+        of_each, each = len(values) == len(samples), values[0].size if values.ndim > 1 else 1
+        sample = pd.array(np.repeat(samples, each) if of_each else [pd.NA] * len(values), dtype="Int64")
+        values = np.where(np.repeat(valid, each), values.ravel(), np.nan) if of_each else values
         pieces.append(pd.DataFrame({"map": name, "sample": sample, "at": str(at), "value": values}))
     return pd.concat(pieces, ignore_index=True)
 

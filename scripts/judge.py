@@ -1,9 +1,9 @@
 """Check the claims of a paper, one by one, on scores: CSV for machines, Markdown for people.
 
-A comparison of means holds above or below where the difference has that sign and, if both sides have scores of the
-same images, where more than half of these agree; the interval beside it is a paired bootstrap over images. It holds
-about where the difference is smaller than the claim says or, if it says nothing, than the larger of the two spreads
-over images. A claim holds if all of its comparisons do.
+A comparison of means holds above or below where the difference has that sign. Where both sides have scores of the same
+images, the difference is that of these images alone, more than half of them have to agree, and the interval beside it
+is a paired bootstrap over them. It holds about where the difference is smaller than the claim says or, if it says
+nothing, than the larger of the two spreads over images. A claim holds if all of its comparisons do.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from evidence.errors import BadInput, near
 from evidence.scores import FLAGS, Files, interval, markdown, measured, number, of_images, span, spread_over
 
 COLUMNS = """claim member relation reference dataset metric ours ours_spread n seeds seeds_spread theirs theirs_spread
-    theirs_seeds theirs_seeds_spread difference low high within images holds scale source""".split()
+    theirs_seeds theirs_seeds_spread difference low high within images pairs holds scale source""".split()
 HEAD = ("", "ours", "", "reference", "difference", "95 %", "images", "")
 SIGN = {"above": 1, "below": -1}
 # What a number has, as a side.
@@ -56,9 +56,9 @@ def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
     ours, each = side(cell, files)
     theirs, other_each = side(other, files) if isinstance(other, pages.Cell) else (NUMBER | {"ours": other}, other)
     same = not isinstance(other, pages.Cell) or other.dataset == cell.dataset
-    images = share(comparison.relation, each - other_each) if same else np.nan
-    low, high = interval(each - other_each) if same else (np.nan, np.nan)
-    difference = ours["ours"] - theirs["ours"]
+    pairs = (each - other_each).dropna() if same else each[:0]
+    images, (low, high) = share(comparison.relation, pairs), interval(pairs)
+    difference = pairs.mean() if len(pairs) else ours["ours"] - theirs["ours"]
     within = comparison.within or np.nanmax([ours["ours_spread"], theirs["ours_spread"], 0])
     return {
         "member": cell.row,
@@ -74,6 +74,7 @@ def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
         "high": high,
         "within": within if comparison.relation == "about" else np.nan,
         "images": images,
+        "pairs": len(pairs),
         "holds": holds(comparison.relation, difference, images, within),
         "missing": ours["missing"] + theirs["missing"],
         "repeats": ours["repeats"] or theirs["repeats"],
@@ -88,7 +89,6 @@ def side(cell: pages.Cell, files: Files) -> tuple[dict[str, Any], pd.Series]:
 
 def share(relation: str, differences: pd.Series) -> float:
     """On which share of the images a member lies above, or below; NaN for ``about``, or where no image is compared."""
-    differences = differences.dropna()
     if relation == "about" or not len(differences):
         return np.nan
     return float((SIGN[relation] * differences > 0).mean())
@@ -130,7 +130,7 @@ def row(line: Any) -> list[str]:
         theirs or "no scores",
         difference,
         f"{line.low:+.{DECIMALS}f} to {line.high:+.{DECIMALS}f}" if np.isfinite(line.low) else "",
-        f"{line.images:.0%}" if np.isfinite(line.images) else "",
+        f"{line.images:.0%} of {line.pairs}" if np.isfinite(line.images) else "",
         "holds" if line.holds else "does not hold",
     ]
 

@@ -39,7 +39,6 @@ class Search:
         beam: sets of each size that are kept.
         coverage: rows of random segments from which coverage is estimated.
         largest: segments of an anchor, at most; 0 for all. GANchors: 3, though its table has a mean of 4.2.
-        first: whether the first anchor found ends the search; else larger ones of more coverage are sought.
     """
 
     precision: float = 0.95
@@ -50,15 +49,14 @@ class Search:
     beam: int = 1
     coverage: int = 100
     largest: int = 3
-    first: bool = False
 
     def __post_init__(self):
         for name in ("precision", "delta", "gap"):
             if not 0 < getattr(self, name) < 1:
                 raise BadInput(f"{name}: {getattr(self, name)} has to lie between 0 and 1")
-        for name in ("batch", "beam", "coverage"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name}: {getattr(self, name)} has to be 1 or more")
+        for name, least in (("batch", 1), ("beam", 1), ("coverage", 1), ("largest", 0)):
+            if getattr(self, name) < least:
+                raise BadInput(f"{name}: {getattr(self, name)} has to be {least} or more")
 
 
 @dataclass
@@ -243,7 +241,7 @@ def find(
             holds = arm.reach and arm.mean >= search.precision and bound > search.precision - search.slack
             if holds and (chosen is None or arm.coverage > chosen.coverage):
                 chosen = arm
-        if chosen and (search.first or chosen.coverage == 1):
+        if chosen and chosen.coverage == 1:
             break
     if chosen:
         return _found(chosen, True, samples)
@@ -253,13 +251,20 @@ def find(
 
 
 def _sure(nothing: Arm, samples: Samples, search: Search, level: float) -> bool:
-    """Whether nothing at all has to be kept: the decision is the same for nearly all samples."""
+    """Whether nothing at all has to be kept: the decision is the same for nearly all samples.
+
+    Of fewer than ``enough`` no number of samples decided alike could show it. The released code asks for 100 at once,
+    which is always enough.
+    """
+    enough = level / -math.log(search.precision)
     samples.pull([nothing], 1)
     while (
-        nothing.mean > search.precision and lower(nothing.mean, level / nothing.drawn) < search.precision - search.gap
+        nothing.reach
+        and nothing.mean > search.precision
+        and (nothing.drawn < enough or lower(nothing.mean, level / nothing.drawn) < search.precision - search.gap)
     ):
         samples.pull([nothing], search.batch)
-    return lower(nothing.mean, level / nothing.drawn) > search.precision
+    return nothing.reach and lower(nothing.mean, level / nothing.drawn) > search.precision
 
 
 def _settled(arm: Arm, samples: Samples, search: Search, level: float) -> float:

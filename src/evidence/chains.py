@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from evidence.anchoring import Anchor, Unreachable
+from evidence.errors import BadInput
 from evidence.sampling import Cost, Drawn, Latents, Mask, Subject, drawn, losses, thresholds
 from evidence.shapes import Images, Values
 
@@ -133,6 +134,11 @@ class Chains:
     least: int = 16
     cost: Cost = field(default_factory=Cost)
     walks: dict[Anchor, Walk] = field(default_factory=dict, init=False)
+
+    def __post_init__(self):
+        for name in ("walkers", "thin", "least"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name}: {getattr(self, name)} has to be 1 or more")
 
     def prepare(self, anchors: Sequence[Anchor], count: int) -> None:
         """Have so many samples of each at hand that is within reach, all drawn together."""

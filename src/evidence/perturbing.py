@@ -82,8 +82,8 @@ def ranked(relevance: np.ndarray, seed: int) -> np.ndarray:
 
 
 def some(labels: Labels, each: int) -> np.ndarray:
-    """Rows of the first so many images of each class; 0 for all."""
+    """Rows of so many images of each class, 0 for all: drawn, as neighbours may be one patient's, but always alike."""
     labels = np.asarray(labels)
-    if not each:
-        return np.arange(len(labels))
-    return np.sort(np.concatenate([np.flatnonzero(labels == label)[:each] for label in np.unique(labels)]))
+    order = rng(0, "some").permutation(len(labels))
+    chosen = [order[labels[order] == label][: each or None] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))

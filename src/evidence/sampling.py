@@ -211,11 +211,12 @@ def check(generator: nn.Module, subject: Subject) -> None:
 
 @dataclass
 class Descent:
-    """Algorithm 3, as it was released: a batch of latents goes down together, and what is good is taken out.
+    """Algorithm 3, mostly as it was released: a batch of latents goes down together, and what is good is taken out.
 
     Losses, ascending, and thresholds, descending, are paired by rank. The gradient is that of the mean loss of those
     above their threshold; whatever is taken is replaced by a new start, and all moments of Adam begin anew. Requests
-    are met ``at_once`` at a time, each time from new latents.
+    are met ``at_once`` at a time, each time from new latents. Two things are ours: the released code never gives up
+    (``limit``), and where latents are given up (``restart``) it begins from N(0, I) even with an encoder.
 
     Args:
         subject: the image.

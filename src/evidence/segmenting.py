@@ -56,7 +56,7 @@ def cut(
     return quickshift(picture, count, tries=tries)
 
 
-def quickshift(picture: Picture, count: int, *, start: float = FIRST, tries: int = 400) -> Segments:
+def quickshift(picture: Picture, count: int, *, tries: int = 400) -> Segments:
     """Quickshift in Lab colours, its greatest distance sought so that there are ``count`` segments.
 
     The distance grows while there are too many segments and shrinks, by a quarter of that step, while there are too
@@ -64,7 +64,7 @@ def quickshift(picture: Picture, count: int, *, start: float = FIRST, tries: int
     up; here it does after so many ``tries``, with what came nearest.
     """
     colours = np.ascontiguousarray(np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0), np.float64)
-    distance, stride, made = start, STRIDE, 0
+    distance, stride, made = FIRST, STRIDE, 0
     found: dict[float, Labels] = {}
 
     def number() -> int:

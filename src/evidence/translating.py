@@ -182,6 +182,7 @@ class Translation(Interpreter):
         return {"discriminator": judgement, "penalty": self.weights.penalty * penalty}
 
     @torch.no_grad()
+    @machine.exactly()
     def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """The generators' loss, by which the best pair is kept, and how adversaries and stable images turn out.
 

@@ -68,7 +68,9 @@ def test_above_compares_means_and_counts_the_images(judge):
     assert line.holds
     assert (line.scale, line.source) == ("s", "phantom")
     assert "A sentence. **holds**" in text
-    assert "| High | 0.80 ± 0.07 (± 0.14) | above Low | 0.20 ± 0.07 | +0.60 | +0.60 to +0.60 | 100% | holds |" in text
+    assert (
+        "| High | 0.80 ± 0.07 (± 0.14) | above Low | 0.20 ± 0.07 | +0.60 | +0.60 to +0.60 | 100% of 4 | holds |" in text
+    )
     assert "n = 4 scores a mean, 1 to 2 seeds; ± is over images, in brackets over the means of seeds; 95 %" in text
 
 
@@ -80,7 +82,7 @@ def test_a_mean_that_few_images_carry_does_not_hold(judge):
     low, high = table[["low", "high"]].iloc[0]
     assert low < 0 < high
     between = f"{low:+.2f} to {high:+.2f}"
-    assert f"| Skewed | 0.30 ± 0.35 | above Low | 0.20 ± 0.07 | +0.10 | {between} | 25% | does not hold |" in text
+    assert f"| Skewed | 0.30 ± 0.35 | above Low | 0.20 ± 0.07 | +0.10 | {between} | 25% of 4 | does not hold |" in text
     assert judge(claim={"of": {"Low": LOW}, "below": {"Skewed": SKEWED}})[0]["images"].item() == 0.25
 
 
@@ -113,6 +115,15 @@ def test_two_datasets_are_compared_by_their_means_alone(judge):
     table, _ = judge(claim={"of": {"e": {**HIGH, "dataset": "e"}}, "above": {"d": {**LOW, "dataset": "d"}}})
     assert table["holds"].item()
     assert np.isnan(table["images"].item())
+
+
+def test_a_difference_is_of_the_images_that_both_sides_have(judge):
+    """What only one side has may be the hard images, which the other gave up."""
+    table, text = judge(claim={"of": {"Some": SOME}, "above": {"Skewed": SKEWED}})
+    assert table["ours"].item() - table["theirs"].item() == pytest.approx(0.2)
+    assert table["difference"].item() == pytest.approx(0.4), "of the first and the third"
+    assert table["pairs"].item() == 2
+    assert "100% of 2" in text
 
 
 def test_scores_that_do_not_exist_are_counted_and_never_hold(judge):

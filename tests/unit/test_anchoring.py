@@ -72,9 +72,12 @@ def test_it_finds_the_segments_that_hold_the_decision(seed, beam):
     assert found.coverage == pytest.approx(0.25, abs=0.15)
 
 
-def test_nothing_has_to_be_kept_where_the_decision_never_changes():
+@pytest.mark.parametrize("batch", [1, 16, 20, 44, 100])
+def test_nothing_has_to_be_kept_where_the_decision_never_changes(batch):
+    """However few samples are drawn at once: of fewer than 45 no number could show it."""
     rule = Rule(8, lambda kept: 1.0)
-    found = find(8, rule, Search(), np.random.default_rng(0))
+    found = find(8, rule, Search(batch=batch), np.random.default_rng(0))
+    assert found.drawn < 45 + batch
     assert (found.anchor, found.holds, found.coverage) == ((), True, 1.0)
     assert {anchor for anchor, _ in rule.asked} == {()}
     assert lower(1.0, math.log(10) / found.drawn) > 0.95
@@ -161,6 +164,16 @@ def test_a_set_that_can_be_drawn_no_more_is_no_anchor():
         assert found.unreached == 1
 
 
+def test_where_not_even_whole_samples_can_be_drawn_segments_are_tried():
+    class Never(Rule):
+        def __call__(self, anchor, count):
+            if not anchor:
+                raise Unreachable
+            return super().__call__(anchor, count)
+
+    assert set(find(8, Never(8, both), Search(beam=3), np.random.default_rng(0)).anchor) == {2, 5}
+
+
 def test_where_no_segment_can_be_drawn_the_search_says_so():
     with pytest.raises(Unreachable):
         find(3, Short(3, lambda kept: 0.5, never=[0, 1, 2]), Search(), np.random.default_rng(0))
@@ -171,6 +184,8 @@ def test_what_cannot_be_searched_is_refused():
         Search(precision=1.5)
     with pytest.raises(BadInput, match="batch: 0"):
         Search(batch=0)
+    with pytest.raises(BadInput, match="largest: -1 has to be 0 or more"):
+        Search(largest=-1)
     with pytest.raises(BadInput, match="there are 0"):
         find(0, Rule(1, both), Search(), np.random.default_rng(0))
     with pytest.raises(BadInput, match="asked for 1 samples of 4 segments"):

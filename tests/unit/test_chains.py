@@ -10,6 +10,7 @@ from bench.samples import probability
 from evidence import chains
 from evidence.anchoring import Unreachable
 from evidence.chains import Chains
+from evidence.errors import BadInput
 from evidence.sampling import Cost, Spent, Subject, losses, thresholds
 from evidence.segmenting import Segments
 
@@ -170,6 +171,12 @@ def test_what_next_to_nothing_of_the_bank_agrees_with_is_out_of_reach_at_once(be
     with pytest.raises(Unreachable):
         bright.draw((0,), 2)
     assert bright.cost.images == 0
+
+
+@pytest.mark.parametrize("name", ["walkers", "thin", "least"])
+def test_what_would_never_draw_is_refused(bent, image, name):
+    with pytest.raises(BadInput, match=f"{name}: 0 has to be 1 or more"):
+        made(bent, image, **{name: 0})
 
 
 def test_chains_that_cost_too_much_are_cut_off(bent, image):

@@ -194,8 +194,8 @@ def attribute(
 
 def pictures(subject: Subject, sampler: Sampler, anchors: Sequence[Anchor | None], shown: Anchor) -> Tensor:
     """The maps of an image, (map, height, width): anchors, and samples of a set that depends on the image alone."""
-    anchors = [anchor for anchor in anchors if anchor is not None]
-    masks = [subject.mask(anchor)[0, 0] for anchor in anchors] or [torch.zeros_like(subject.image[0, 0])]
+    nothing = torch.zeros_like(subject.image[0, 0])  # of a trial that was cut off
+    masks = [nothing if anchor is None else subject.mask(anchor)[0, 0] for anchor in anchors]
     try:
         drawn = sampler.draw(shown, SAMPLES)
         samples = torch.cat([grey(drawn.images), grey(drawn.whole)])[:, 0]

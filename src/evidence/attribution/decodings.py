@@ -38,8 +38,8 @@ def attribute(
     the mean distance of two codes.
 
     Args:
-        norm: the generator's batch normalisation, with statistics of the ``batch`` of an image's codes, as it was
-            trained with, or with its ``running`` ones.
+        norm: the generator's batch normalisation, with statistics of the ``batch`` of an image's codes, which are less
+            varied than the codes of many images that it was trained with, or with its ``running`` ones.
         segmentation: how the image is cut.
         segments: how many there are to be.
         compactness: of SLIC.

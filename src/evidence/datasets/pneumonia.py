@@ -3,8 +3,9 @@
 ``stage_2_train_images/<patientId>.dcm`` (or ``.png``; the id is that of an image), ``stage_2_train_labels.csv`` with
 boxes, ``stage_2_detailed_class_info.csv``. Kept are Normal (8,851, class 0) and Lung Opacity (6,012, class 1); what is
 neither is left out. The mask of an image is the union of its boxes. The published split
-(``split_pneumonia_detection.json``) is kept where it is there; else, where ``rsna_nih_mapping.csv`` (nih_image,
-patientId) tells who is who, no patient is in two splits.
+(``split_pneumonia_detection.json``) is kept where it is there, and is one of images, whoever they are of; else, where
+``rsna_nih_mapping.csv`` (nih_image, patientId) tells who is who, no patient is in two splits. Who it is stands in the
+column ``patient``.
 
 Patients with an opacity were often X-rayed lying (view AP), healthy ones standing (PA): the view alone has an AUC of
 about 0.81. The column ``view`` has it.
@@ -150,7 +151,16 @@ def prepare(files: list[Path], *, size: int = 224) -> Part:
             raise BadInput(f"{tables[BOXES]}: {name} is of class Lung Opacity and has no box; get the table again")
         made.append(_seen(pixels, size))
         masks.append(_mask(boxes.get(name, []) if label else [], pixels.shape[1:], size, file))
-        row = {"subject": people.get(name, name), "name": name, "label": label, "has_truth": bool(label), "view": view}
+        patient = people.get(name, name)
+        # A published split is of images: as of their patients some are in two of its parts, which would be refused.
+        row = {
+            "subject": name if splits else patient,
+            "patient": patient,
+            "name": name,
+            "label": label,
+            "has_truth": bool(label),
+            "view": view,
+        }
         if splits:
             if name not in splits:
                 raise BadInput(f"{tables[SPLIT]} does not name the image {name}; remove the file to draw a split")

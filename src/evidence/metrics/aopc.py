@@ -38,7 +38,7 @@ def score(
             of 224.
         regions: how many are replaced; 0 for all.
         every: evaluate every so many regions.
-        each: score the first so many images of each class; 0 for all. Paper: 500.
+        each: score so many images of each class, always the same ones; 0 for all. Paper: 500.
         seed: of the order of regions that are equally relevant.
     """
     rows = some(labels, each)

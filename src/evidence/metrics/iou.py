@@ -16,7 +16,8 @@ def score(
 ) -> Mapping[str, Values]:
     """#(P and A) / #(P or A) at each percentile, P where the map reaches it and A where the truth is positive.
 
-    NaN where there is no truth to find. A perfect map has less than 1 where the truth is not as large as P.
+    NaN where there is no truth to find. A perfect map has less than 1 where the truth is not as large as P; one that is
+    the same everywhere finds nothing, and has 0.
 
     Args:
         percentiles: of a map's pixels. Paper: 90, 95 and 98 on X-rays, 98 and 99 on brains.

@@ -35,7 +35,7 @@ def score(
 
     Args:
         steps: equal parts in which the pixels are replaced. Paper: 224, of 224 pixels.
-        each: score the first so many images of each class; 0 for all. Paper: 500.
+        each: score so many images of each class, always the same ones; 0 for all. Paper: 500.
         seed: of the order of pixels that are equally relevant.
     """
     rows = some(labels, each)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from evidence.shapes import Values
-
+Trials = Float[np.ndarray, "image trial"]
 BETTER = "higher"
 RANGE = (0.0, 1.0)  # of shares; what is counted, or takes time, has no greatest value
 METHODS = ("anchor",)
@@ -16,8 +16,8 @@ COST = {"minutes": ("trial_seconds", 1 / 60), "cpu": ("trial_cpu", 1 / 60), "ima
 COLUMNS = (*FOUND, *COUNTED, *(column for column, _ in COST.values()), "trial_updates", "ended")
 
 
-def score(samples: pd.DataFrame) -> Mapping[str, Values]:
-    """Of each trial of each image: ``precision``, as the search found it; ``fresh``, as new samples have it;
+def score(samples: pd.DataFrame) -> Mapping[str, Trials]:
+    """Of each image's trials, (image, trial): ``precision``, as the search found it; ``fresh``, as new samples have it;
     ``coverage``; ``size`` in segments and ``area`` as a share of the image, of an empty anchor 0; ``holds``, 1 where it
     is an anchor and 0 where it is the best of what was tried; ``samples`` that the search drew, and sets of segments
     that it set aside as out of reach (``unreached``). Of these more is better but for size, area and the last two.
@@ -27,7 +27,7 @@ def score(samples: pd.DataFrame) -> Mapping[str, Values]:
     ``updates`` of latents. ``ended`` is 1 where the search came to its end and 0 where it was cut off or no latent
     agreed with the image; of what it would have found nothing exists, and what it cost counts as it is.
     """
-    table = {name: np.stack(samples[name].to_numpy()).astype(np.float64).ravel() for name in COLUMNS}
+    table = {name: np.stack(samples[name].to_numpy()).astype(np.float64) for name in COLUMNS}
     holds = table["holds"] == 1
     return {
         **{name: table[name] for name in (*FOUND, *COUNTED)},

@@ -151,6 +151,7 @@ class Learner(Interpreter):
         return terms
 
     @torch.no_grad()
+    @machine.exactly()
     def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """``flip``: share of translations to the other class that the classifier decides so; at least 0.9 is asked of
         it. ``stable``: share of those to the own class that it still decides so. ``change`` and ``residue``: how far

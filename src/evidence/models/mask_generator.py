@@ -119,6 +119,7 @@ class Learner(Interpreter):
         return (self.low + self.high) / 2 + (colour + noise) * self.range / 2
 
     @torch.no_grad()
+    @machine.exactly()
     def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """``destroyed`` and ``preserved``: shares of images whose decision changes where the mask's region is blurred,
         and whose decision stays where all else is; ``mask``: its mean."""

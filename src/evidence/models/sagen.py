@@ -110,6 +110,7 @@ class Learner(Interpreter):
         }
 
     @torch.no_grad()
+    @machine.exactly()
     def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """The loss, by which the best network is kept, and how adversaries and stable images turn out."""
         self.last.eval()

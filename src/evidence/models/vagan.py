@@ -193,6 +193,7 @@ class Learner(training.Learner):
 
         ``change`` is the size of the maps; on the synthetic data of the paper the boxes alone are 0.026.
         Where the truth is known, ``ncc`` is the mean correlation of the maps with it: a curve to look at, no criterion.
+        Maps are float32; critic losses, most of the work, are means over many images in training's arithmetic.
         """
         self.generator.eval()
         pairs = training.Batches(samples, self.batch, seed=0, by_class=True).starting(0)

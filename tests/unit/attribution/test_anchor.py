@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from evidence.attribution.anchor import MAPS, attribute
+from evidence.attribution.anchor import MAPS, attribute, pictures
 from evidence.errors import BadInput
-from evidence.segmenting import quickshift
+from evidence.sampling import Stitching, Subject
+from evidence.seeds import rng
+from evidence.segmenting import Segments, quickshift
 
 BANDS = np.repeat([-0.9, -0.1, 0.8], 6)  # columns of an image
 
@@ -124,6 +126,15 @@ def test_a_search_that_costs_too_much_is_cut_off_and_counted(image, donors):
     assert columns["size"].isnan().all()
     assert (columns["trial_images"] > 100).all()
     assert (maps[0, 0] == 0).all()
+
+
+def test_a_trial_that_was_cut_off_has_an_empty_anchor_among_the_others(image):
+    labels = np.repeat([0, 1, 2], 6) * np.ones((18, 1), int)
+    subject = Subject(image, Segments(labels, 3))
+    sampler = Stitching(subject, np.zeros((2, 1, 18, 18), np.float32), rng(0, "stitching"))
+    maps = pictures(subject, sampler, [None, (1,), None], (0,))
+    assert (maps[0] == 0).all(), "of the first trial"
+    torch.testing.assert_close(maps[1], torch.from_numpy((labels == 1) / 3).float())
 
 
 def test_an_image_that_no_latent_comes_near_to_is_reported(donors):

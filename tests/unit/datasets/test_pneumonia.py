@@ -135,8 +135,9 @@ def test_the_published_split_and_the_patients_of_the_nih_are_kept(raw):
     mapping = pd.DataFrame({"nih_image": [f"{i // 2:08d}_{i:03d}.png" for i in range(COUNT)], "patientId": names})
     mapping.to_csv(raw / pneumonia.PATIENTS, index=False)
     index = pneumonia.prepare(pneumonia.fetch(raw)["000"], size=16).index
-    for name, subject, split in zip(index["name"], index["subject"], index["split"], strict=True):
-        assert subject == f"{names.index(name) // 2:08d}"
+    assert index["subject"].equals(index["name"]), "the published split is of images"
+    for name, patient, split in zip(index["name"], index["patient"], index["split"], strict=True):
+        assert patient == f"{names.index(name) // 2:08d}"
         assert split == ("train", "train", "train", "validation", "test")[names.index(name) // 4]
     content["test_indexes"] = content["test_indexes"][1:]
     (raw / pneumonia.SPLIT).write_text(json.dumps(content))

@@ -30,14 +30,14 @@ def test_scores_are_of_each_trial_and_those_that_did_not_end_have_a_cost_alone()
         }
     )
     found = trials.score(table)
-    assert found["minutes"] == pytest.approx([1.0, 0.1, 10.0, 0.5])
-    assert found["cpu"] == pytest.approx([1.5, 0.15, 15.0, 0.75])
-    assert found["images"].tolist() == [1000, 64, 9000, 2000]
-    assert found["ended"].tolist() == [1, 1, 0, 0]
-    assert found["precision"] == pytest.approx([0.9, 1.0, nan, 0.97], nan_ok=True)
-    assert found["size"] == pytest.approx([2, 0, nan, 3], nan_ok=True)
-    assert found["size_held"] == pytest.approx([nan, 0, nan, 3], nan_ok=True)
-    assert found["fresh_held"] == pytest.approx([nan, 0.99, nan, 0.96], nan_ok=True)
+    assert found["minutes"] == pytest.approx(np.array([[1.0, 0.1], [10.0, 0.5]]))
+    assert found["cpu"] == pytest.approx(np.array([[1.5, 0.15], [15.0, 0.75]]))
+    assert found["images"].tolist() == [[1000, 64], [9000, 2000]]
+    assert found["ended"].tolist() == [[1, 1], [0, 0]]
+    assert found["precision"] == pytest.approx(np.array([[0.9, 1.0], [nan, 0.97]]), nan_ok=True)
+    assert found["size"] == pytest.approx(np.array([[2, 0], [nan, 3]]), nan_ok=True)
+    assert found["size_held"] == pytest.approx(np.array([[nan, 0], [nan, 3]]), nan_ok=True)
+    assert found["fresh_held"] == pytest.approx(np.array([[nan, 0.99], [nan, 0.96]]), nan_ok=True)
 
 
 class Threes(nn.Module):

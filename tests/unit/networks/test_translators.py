@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from evidence.errors import BadInput
 from evidence.networks.translators import Affine, Cut, Discriminator, Pair, ResidualUNet, Twin
@@ -119,12 +120,44 @@ def test_the_skip_stands_first_and_what_comes_up_is_the_nearest_pixel():
         torch.testing.assert_close(found[:, 2:, corner[0] :: 2, corner[1] :: 2], found[:, 2:, ::2, ::2])
 
 
-def test_units_that_say_nothing_leave_the_pooled_image():
-    """Residual: with the last convolutions of a block at zero, a level is its pooled input."""
-    trunk = ResidualUNet(1, (2, 3), 2)
-    torch.nn.init.zeros_(trunk.residuals[0][-1][-1].weight)
-    pooled = trunk.downs[0](trunk.entry(noise(1, 1, 4, 6)))
-    torch.testing.assert_close(pooled + trunk.residuals[0](pooled), pooled)
+def unit_twin(layers, x):
+    """Affine map, ReLU and convolution, in this order, by torch's functions."""
+    affine, _, convolution = layers
+    x = (x * affine.scale + affine.shift).clamp(min=0)
+    return functional.conv2d(x, convolution.weight, convolution.bias, padding=1)
+
+
+def units_twin(units, x):
+    for layers in units:
+        x = unit_twin(layers, x)
+    return x
+
+
+def test_the_trunk_is_that_of_the_release_layer_by_layer(small):
+    """Two units; to each width a unit and a pool, and three units added; up by two units and the nearest pixel."""
+    trunk = small(Twin).trunk  # three widths
+    images = noise(2, 1, 8, 12)
+    first = units_twin(trunk.entry, images)
+    levels = [first]
+    for down, residual in zip(trunk.downs, trunk.residuals, strict=True):
+        pooled = functional.max_pool2d(unit_twin(down[0], levels[-1]), 2)
+        levels.append(pooled + units_twin(residual, pooled))
+    middle, lowest = levels[1:]
+    up = units_twin(trunk.ups[0], lowest).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    up = units_twin(trunk.ups[1], torch.cat([middle, up], 1)).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(trunk(images), torch.cat([first, up], 1))
+
+
+def test_a_discriminator_is_that_of_the_release_layer_by_layer(small):
+    """Leaky ReLU in front of each convolution, two of these a level, the second with stride 2; a dense layer."""
+    network, images = small(Discriminator, size=(6, 10)), noise(2, 1, 6, 10)
+    x = images
+    for i in range(0, 12, 4):
+        for place, stride in ((i + 1, 1), (i + 3, 2)):
+            layer = network.layers[place]
+            x = functional.conv2d(functional.leaky_relu(x, 0.3), layer.weight, layer.bias, stride=stride, padding=1)
+    dense = network.layers[-1]
+    torch.testing.assert_close(network(images), x.flatten(1) @ dense.weight[0] + dense.bias)
 
 
 def test_weights_are_glorots():
