@@ -41,7 +41,7 @@ commands: $(READY)  ## a scale as a plain list of commands, for a machine withou
 	echo "$$said" | sed -nE 's/^Shell command: (python .*) &> (.*)$$/mkdir -p $$(dirname \2); \1 \&> \2/p'
 
 record: $(READY)  ## keep what was measured: make record SCALE=quick writes docs/measured/ from results/quick
-	for page in results/$(SCALE)/papers/*; do python scripts/record.py $$page; done
+	for page in results/$(SCALE)/papers/*; do python scripts/record.py $$page || exit 1; done
 
 bench: $(READY)  ## what an update and a map cost here, into docs/measured/bench-<machine>.md; ARGS="--only steps2d" is part of it
 	python bench/run.py $(ARGS)

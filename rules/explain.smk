@@ -37,6 +37,7 @@ rule evaluate_maps:
     input:
         weights=lambda w: plan.weights("metrics", w.metric, w.dataset, w.seed),
         maps="<results>/{dataset}/maps/{method}/seed{seed}/maps.npy",
+        samples="<results>/{dataset}/maps/{method}/seed{seed}/samples.parquet",
         images="<results>/{dataset}/data/images.npy",
         truth="<results>/{dataset}/data/truth.npy",
         index="<results>/{dataset}/data/index.parquet",

@@ -34,11 +34,13 @@ def main(argv: list[str] | None = None) -> None:
             "--out": "folder for maps.npy, samples.parquet and images.npy, a row a file, and a picture of each",
         },
     )
-    folder, out = Path(args.maps), Path(args.out)
+    folder, out = Path(args.maps).resolve(), Path(args.out)
     facts = io.load_samples(folder / "maps.npy").attrs
     if "seed" not in facts:
         raise BadInput(f"{folder} was drawn by an older version, which did not say with which seed; draw it again")
-    call, info = again(facts), io.load_json(folder.parents[2] / "data" / "info.json")
+    if len(folder.parents) < 5 or folder.parents[1].name != "maps":
+        raise BadInput(f"{folder} is no folder of maps, results/{{scale}}/{{dataset}}/maps/{{method}}/seed{{n}}")
+    call, info = again(facts, folder.parents[5]), io.load_json(folder.parents[2] / "data" / "info.json")
     images = seen(args.images, info)
     index = pd.DataFrame({"subject": args.images, "subtype": [Path(file).name for file in args.images]})
     io.save_array(out / "images.npy", images)
@@ -64,13 +66,17 @@ def main(argv: list[str] | None = None) -> None:
     print(f"maps of {len(images)} images by {call.name}: {out}")
 
 
-def again(facts: Mapping[str, Any]) -> cli.Call:
-    """The method that these facts are of, to be called for once more."""
+def again(facts: Mapping[str, Any], root: Path) -> cli.Call:
+    """The method that these facts are of, to be called for once more; its networks are below the checkout, ``root``."""
     kind = facts["method"]
     module = importlib.import_module(f"evidence.attribution.{kind}")
     for name in ASKS.keys() & set(signatures.signature("attribution", kind).positional):
         raise BadInput(f"{kind} needs {ASKS[name]}, which nobody knows of new files; make a dataset of them")
-    return cli.Call(kind, module, json.loads(facts["options"]), json.loads(facts["networks"]), cli.Namespace())
+    networks = {role: str(root / path) for role, path in json.loads(facts["networks"]).items()}
+    for role, path in networks.items():
+        if not Path(path.partition("#")[0]).is_file():
+            raise BadInput(f"the weights of the {role}, {path.partition('#')[0]}, are missing; train it again first")
+    return cli.Call(kind, module, json.loads(facts["options"]), networks, cli.Namespace())
 
 
 def seen(files: Sequence[str], info: Mapping[str, Any]) -> Images:

@@ -50,13 +50,18 @@ def main(argv: list[str] | None = None) -> None:
             raise BadInput(f"no explained sample of {args.index} has a truth; leave {call.name} out for this dataset")
         if len(unknown):
             print(f"{len(unknown)} explained samples have no truth and no score")
-    given = {"labels": lambda: index["label"].to_numpy()[rows], "images": lambda: images[rows]}
+    given = {
+        "labels": lambda: index["label"].to_numpy()[rows],
+        "images": lambda: images[rows],
+        "training": lambda: images[np.flatnonzero(index["split"] == "train")],
+    }
     if "truth" in wanted:
         given["truth"] = lambda: io.load_array(args.truth)[rows]
     networks = {}
     if call.networks:
-        from evidence import weights  # metrics of maps need no torch
+        from evidence import machine, weights  # metrics of maps need no torch
 
+        machine.prepare()
         networks = weights.load_all(call.networks)
     valid = np.ones(len(rows), bool)
     if of_method:

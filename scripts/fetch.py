@@ -17,16 +17,21 @@ def main(argv: list[str] | None = None) -> None:
             "--label": {"default": "", "help": "what the configuration calls the dataset (default: NAME)"},
             "--raw": {
                 "default": "",
-                "help": "folder of the raw files (default: the variable EVIDENCE_RAW_<LABEL>, then data/<label>, "
-                "downloaded where that is possible)",
+                "help": "folder of the raw files (default: the variable EVIDENCE_RAW_<LABEL>, then where they were "
+                "found before, then data/<label>, downloaded where that is possible)",
             },
             "--manifest": "where the manifest goes (CSV): unit, path, sha256, bytes; a link 'raw' is made beside it",
         },
     )
     label = call.files.label or call.name
     variable = raw.variable(label)
+    manifest = Path(call.files.manifest)
+    link = manifest.with_name("raw")
     given = call.files.raw or os.environ.get(variable, "")
-    folder, manifest = Path(given or f"data/{label}").expanduser().resolve(), Path(call.files.manifest)
+    if not given and link.is_dir():  # as before: a new version of the code is no reason to look elsewhere
+        given = str(link.resolve())
+        print(f"{variable} is not set; {given} is looked through again")
+    folder = Path(given or f"data/{label}").expanduser().resolve()
     if not given:
         if not (remote := getattr(call.module, "DOWNLOADS", ())):
             origin = getattr(call.module, "BY_HAND", "")
@@ -36,7 +41,6 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"{folder}, named by {variable} or --raw for the dataset {label}, is not a folder")
     units = call.module.fetch(folder, **call.options)
     io.save_manifest(manifest, folder, units)
-    link = manifest.with_name("raw")
     if link.is_symlink():
         link.unlink()
     link.symlink_to(folder)

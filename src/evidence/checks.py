@@ -33,6 +33,8 @@ def configuration(config: Config) -> None:
     for key in ("scale", "papers", "seeds", *SECTIONS):
         if key not in config:
             raise BadInput(f"the configuration lacks {key!r}; see config.yaml")
+    if not config["papers"] or not isinstance(config["papers"], str | list):
+        raise BadInput(f"papers: {config['papers']!r} must be a list of papers, such as [baumgartner2018]")
     if not LABEL.fullmatch(str(config["scale"])):
         raise BadInput(f"scale: {config['scale']!r} is a folder's name: letters, digits and underscores")
     for section in SECTIONS:
@@ -41,8 +43,7 @@ def configuration(config: Config) -> None:
         for label, entry in config[section].items():
             if not LABEL.fullmatch(str(label)):
                 raise BadInput(f"{section}.{label}: a label has letters, digits and underscores, a letter first")
-            if not isinstance(entry or {}, Mapping):
-                raise BadInput(f"{section}.{label} must be a mapping of settings, not {entry!r}")
+            mapping(f"{section}.{label}", entry)
     for section in SECTIONS:
         for label, entry in config[section].items():
             _entry(config, section, label, entry or {})
@@ -55,6 +56,13 @@ def seeds(value: Any, where: str = "seeds") -> list[int]:
     if not listed or not all(str(seed).isdigit() for seed in listed):
         raise BadInput(f"{where}: {value} must be a list of whole numbers from 0, such as [0, 1, 2]")
     return list(dict.fromkeys(int(seed) for seed in listed))
+
+
+def mapping(where: str, value: Any) -> Config:
+    """A mapping of the configuration, empty where nothing is said; all else is refused."""
+    if value is not None and not isinstance(value, Mapping):
+        raise BadInput(f"{where} must be a mapping of settings, not {value!r}")
+    return value or {}
 
 
 def known(where: str, name: str, there: Iterable[str]) -> None:
@@ -154,14 +162,15 @@ def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Con
         known(where, key, STRUCTURE["datasets"] | options | set(config["models"]))
         if key in config["models"] and key not in options:  # what differs for this dataset
             model_kind = (config["models"][key] or {}).get("kind", key)
-            _settings(f"{where}.{key}", signatures.signature("models", model_kind), value or {}, set())
+            own = mapping(f"{where}.{key}", value)
+            _settings(f"{where}.{key}", signatures.signature("models", model_kind), own, set())
             continue
         for function in (*functions, signatures.packing()):
             function.check(where, {key: value} if key in function.options else {})
     if entry.get("source", "real") not in SOURCES:
         raise BadInput(f"{where}.source: {entry['source']!r}; {near(str(entry['source']), SOURCES)}")
     _whole(f"{where}.parts", entry.get("parts", 1), 1, " from 1")
-    for key, value in (entry.get("resources") or {}).items():
+    for key, value in mapping(f"{where}.resources", entry.get("resources")).items():
         known(f"{where}.resources", key, RESOURCES)
         _whole(f"{where}.resources.{key}", value, 0, ": mem_mb in MB, runtime in minutes, threads, or gpu")
 

@@ -71,8 +71,20 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
     Where the samples come with a split, a published one, it is kept. Else two successive draws, as in VA-GAN's released
     code: ``test`` of all, then ``validation`` of the rest. A subject is of the highest class that a sample of it has.
     """
-    if "split" in index:
-        return _published(index)
+    found = _published(index) if "split" in index else _drawn(index, seed, test, validation)
+    counts = index.groupby([found.rename("split"), "label"]).size()
+    for part in SPLITS:
+        for label in sorted(index["label"].unique()):
+            if (part, label) not in counts.index:
+                there = ", ".join(f"{n} of class {each}" for each, n in counts[part].items())
+                raise BadInput(
+                    f"no image of class {label} is in the {part} split, which has {there}: it takes more subjects of "
+                    "that class, or larger shares (test, validation); or mend the published list, where there is one"
+                )
+    return found
+
+
+def _drawn(index: pd.DataFrame, seed: int, test: float, validation: float) -> pd.Series:
     subjects = index.groupby("subject", sort=False)["label"].max()
     numbers, labels = np.arange(len(subjects)), subjects.to_numpy()
     try:

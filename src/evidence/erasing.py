@@ -19,8 +19,9 @@ def chosen(
     """The pixels that each map points at.
 
     Args:
-        rule: ``strong``: those where |v|, over its greatest, is above the threshold. ``share``: the strongest by |v|,
-            of equal ones those that come first. ``jet``: those that the released code chooses in a difference of
+        rule: ``strong``: those where |v|, over its greatest, is above the threshold (in the released code the greatest
+            of Grad-CAM is that of its cells, before they are enlarged). ``share``: the strongest by |v|, of equal ones
+            those that come first. ``jet``: those that the released code chooses in a difference of
             images. The metric ``confidence_drop`` says more of each.
         threshold: of ``strong``.
         share: of the pixels, for ``share``.

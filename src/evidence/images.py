@@ -91,6 +91,8 @@ def to_channels(image: np.ndarray, channels: Literal[1, 3]) -> np.ndarray:
 
 def resize(image: np.ndarray, size: int, resampling: Resampling = Resampling.BILINEAR) -> np.ndarray:
     """To (channel, size, size) with Pillow's antialiasing but without its rounding; the aspect ratio is not kept."""
+    if size < 1:
+        raise BadInput(f"size: {size} pixels make no image; give 1 or more")
     return np.stack([np.asarray(Image.fromarray(channel).resize((size, size), resampling)) for channel in image])
 
 

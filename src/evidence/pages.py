@@ -34,6 +34,7 @@ SECTIONS = {  # of a paper: the keys that an entry may have, and those that it m
 }
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, which is faster, where it is built in
 CELL = {"over": "sample", "decimals": 2}
+OVER = ("sample", "seed")  # what a spread may be over
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def load(path: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     _known(path, paper, {"title", "reference", "notes", *SECTIONS})
+    if missing := [key for key in ("title", "reference") if not isinstance(paper.get(key), str)]:
+        raise BadInput(f"{path} lacks its {' and its '.join(missing)}, a text each")
     for section, (keys, needed) in SECTIONS.items():
         paper[section] = _mapping(f"{path}: {section}", paper.get(section) or {})
         for name, entry in paper[section].items():
@@ -96,6 +99,9 @@ def load(path: str) -> dict[str, Any]:
     for name in paper["tables"]:
         if name in ("claims", "page", *paper["figures"]):
             raise BadInput(f"{path}: tables.{name} needs another name: the claims, the page or a figure has this one")
+    for name, figure in paper["figures"].items():
+        for key in ("methods", "models", "options"):
+            _mapping(f"{path}: figures.{name}.{key}", figure.get(key, {}))
     for name, table in paper["tables"].items():
         _check_table(f"{path}: tables.{name}", table)
     for name, claim in paper["claims"].items():
@@ -110,6 +116,12 @@ def cells(table: Mapping[str, Any]) -> Iterator[Cell]:
             at = {**table.get("fixed", {}), **row, **column}
             what = f"the table {table.get('caption', '')!r}"
             yield _cell(what, " / ".join(row_headings), " / ".join(column_headings), at)
+
+
+def reported(text: Any) -> tuple[float, float]:
+    """A published number and its spread, ``0.94 ± 0.07`` or ``0.94``; NaN for what is not there."""
+    mean, _, spread = str(text).partition("±")
+    return tuple(float(part) if part.strip() else math.nan for part in (mean, spread))
 
 
 def comparisons(claim: Mapping[str, Any]) -> Iterator[Comparison]:
@@ -150,16 +162,25 @@ def _check_table(where: str, table: Mapping[str, Any]) -> None:
         for axis, headings in _axes(where, axes, table.get(axes, {})).items():
             if axes != "fixed":
                 _mapping(f"{where}.{axes}.{axis}", headings)
-    _known(f"{where}.cell", table.get("cell", {}), set(CELL))
+    cell = table.get("cell", {})
+    _known(f"{where}.cell", cell, set(CELL))
+    if cell.get("over", CELL["over"]) not in OVER:
+        raise BadInput(f"{where}.cell.over: {cell['over']!r}; {near(str(cell['over']), OVER)}")
+    if not isinstance(cell.get("decimals", CELL["decimals"]), int):
+        raise BadInput(f"{where}.cell.decimals: {cell['decimals']!r} is no whole number")
     rows, columns = ({getattr(cell, which) for cell in cells(table)} for which in ("row", "column"))
     published = _mapping(f"{where}.published", table.get("published", {}))
     for row in (*published, *table.get("floors", ())):
         if row not in rows:
             raise BadInput(f"{where} has no row {row!r}; {near(str(row), rows)}")
     for row, numbers in published.items():
-        for column in _mapping(f"{where}.published.{row}", numbers):
+        for column, text in _mapping(f"{where}.published.{row}", numbers).items():
             if column not in columns:
                 raise BadInput(f"{where} has no column {column!r}; {near(str(column), columns)}")
+            try:
+                reported(text)
+            except ValueError:
+                raise BadInput(f"{where}.published.{row}.{column}: {text!r} is neither 0.94 nor 0.94 ± 0.07") from None
 
 
 def _check_claim(where: str, claim: Mapping[str, Any]) -> None:

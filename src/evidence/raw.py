@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 from evidence.errors import BadInput
@@ -16,7 +15,8 @@ def variable(label: str) -> str:
 def moved(plan) -> None:
     """Refuse to go on with the arrays of one folder where the user now points to another.
 
-    They would not be made again by themselves, for paths are no triggers; ``--forcerun`` says that it is meant.
+    They would not be made again by themselves, for paths are no triggers; who takes the list of the old files away says
+    that it is meant.
     """
     given = {**os.environ, **plan.environment()}
     for dataset in plan.labels("datasets"):
@@ -25,13 +25,13 @@ def moved(plan) -> None:
             continue
         if not Path(path).expanduser().is_dir():
             raise BadInput(f"the raw files of {dataset} are said to be in {path}, which is not a folder")
-        link = plan.root / plan.results / dataset / "fetched" / "raw"
-        info = plan.root / plan.results / dataset / "data" / "info.json"
+        manifest = plan.root / plan.manifest(dataset)
+        link, info = manifest.with_name("raw"), plan.root / plan.results / dataset / "data" / "info.json"
         before = link.resolve() if link.is_symlink() else None
         if before is None and info.is_file():
             before = Path(json.loads(info.read_text(encoding="utf-8")).get("raw") or path)
-        if before and Path(path).expanduser().resolve() != before and not {"-R", "--forcerun"} & set(sys.argv):
+        if before and manifest.is_file() and Path(path).expanduser().resolve() != before:
             raise BadInput(
-                f"{dataset} was made from {before}, but now {path} is given. If these are other files, add "
-                f"--forcerun fetch, or use another scale; if the same files moved: ln -sfn {path} {link}"
+                f"{dataset} was made from {before}, but now {path} is given. If these are other files, use another "
+                f"scale, or make all anew: rm {manifest}; if the same files moved: ln -sfn {path} {link}"
             )

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent
 # What scripts hand over by name; every other positional parameter is a network, by its role.
 DATA = set(
     "files folder raw shape images labels truth index maps samples streams donors keeper latents histories "
-    "scores".split()
+    "scores training".split()
 )
 
 # What reads a value of a plain annotation; YAML takes 5e-4 for a word, so words of numbers are numbers.
@@ -58,18 +58,36 @@ class Signature:
         """Refuse values that the parameters' plain annotations do not allow; command lines check all others."""
         for name, value in settings.items():
             annotation = self.types.get(name, "")
-            if annotation.startswith("Literal["):
+            if annotation == "str" and (isinstance(value, bool) or not isinstance(value, str | int | float)):
+                raise BadInput(f"{where}.{name}: {value!r} is no word; YAML reads no, yes, on and off so: quote it")
+            if annotation.startswith("tuple["):
+                _check_tuple(f"{where}.{name}", annotation, value)
+            elif annotation.startswith("Literal["):
                 allowed = ast.literal_eval(f"({annotation[8:-1]},)")
                 if value not in allowed:
                     hint = near(str(value), map(str, allowed))
                     raise BadInput(f"{where}.{name}: {value!r} is not a choice; {hint}")
-            elif annotation in READERS:
-                try:
-                    fits = isinstance(value, bool) == (annotation == "bool") and READERS[annotation](value) is not None
-                except (TypeError, ValueError):
-                    fits = False
-                if not fits:
-                    raise BadInput(f"{where}.{name}: {value!r} is no {annotation}")
+            elif annotation in READERS and not _fits(annotation, value):
+                raise BadInput(f"{where}.{name}: {value!r} is no {annotation}")
+
+
+def _fits(annotation: str, value: Any) -> bool:
+    try:
+        return isinstance(value, bool) == (annotation == "bool") and READERS[annotation](value) is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _check_tuple(where: str, annotation: str, value: Any) -> None:
+    """Refuse what is no list of the values, or of as many, that ``tuple[float, float]`` or ``tuple[int, ...]`` has."""
+    each = [word.strip() for word in annotation[len("tuple[") : -1].split(",")]
+    endless = each[-1] == "..."
+    if not isinstance(value, list | tuple) or not (endless or len(value) == len(each)):
+        many = "" if endless else f"{len(each)} of them: "
+        raise BadInput(f"{where}: {value!r} must be a list, {many}[{', '.join(each)}]")
+    for number, kind in zip(value, each[:1] * len(value) if endless else each, strict=True):
+        if kind in READERS and not _fits(kind, number):
+            raise BadInput(f"{where}: {number!r} in it is no {kind}")
 
 
 def names(folder: str) -> tuple[str, ...]:

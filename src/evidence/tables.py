@@ -23,22 +23,14 @@ def entry(name: str, spec: Mapping[str, Any], cell: pages.Cell, seeds: pd.DataFr
         seeds: what is known of each seed's scores, as ``scores.of_seeds`` makes it.
     """
     over = spec.get("cell", {}).get("over", pages.CELL["over"])
+    theirs, spread = pages.reported(spec.get("published", {}).get(cell.row, {}).get(cell.column, ""))
     return {
         "table": name,
         "row": cell.row,
         "column": cell.column,
-        **published(spec, cell),
+        "published": theirs,
+        "published_spread": spread,
         **pooled(seeds, over),
-    }
-
-
-def published(spec: Mapping[str, Any], cell: pages.Cell) -> dict[str, float]:
-    """The paper's number, ``0.94 ± 0.07`` or ``0.94``; NaN where it has none."""
-    text = str(spec.get("published", {}).get(cell.row, {}).get(cell.column, ""))
-    mean, _, spread = text.partition("±")
-    return {
-        "published": float(mean) if mean.strip() else np.nan,
-        "published_spread": float(spread) if spread.strip() else np.nan,
     }
 
 

@@ -17,6 +17,8 @@ from evidence import checks, pages, raw, signatures, sources
 from evidence.errors import BadInput
 from evidence.pages import Cell
 
+HEADINGS = {"healed", "pictures", "worst"}  # options of figures that name methods by their headings
+
 
 class Plan:
     """A checked configuration.
@@ -59,7 +61,7 @@ class Plan:
 
     def needs(self, section: str, label: str) -> dict[str, str]:
         """Role → reference to a model, ``label`` or ``label.network``."""
-        return self.entry(section, label).get("needs", {})
+        return self.entry(section, label).get("needs") or {}
 
     def source(self, dataset: str) -> str:
         return self.entry("datasets", dataset).get("source", "real")
@@ -69,7 +71,7 @@ class Plan:
 
     def resource(self, dataset: str, name: str, default: int) -> int:
         """A need of the jobs of a dataset (mem_mb, runtime, threads, gpu); never a reason to run again."""
-        return self.entry("datasets", dataset).get("resources", {}).get(name, default)
+        return (self.entry("datasets", dataset).get("resources") or {}).get(name, default)
 
     def options(self, section: str, label: str, *, dataset: str = "", function: str = "") -> str:
         """The hyperparameters of an entry as flags, in alphabetical order, so that reordering YAML changes nothing.
@@ -81,7 +83,7 @@ class Plan:
             takes = checks.dataset_options(self.kind("datasets", label))[function]
             settings = {k: v for k, v in settings.items() if k in takes}
         elif dataset:
-            settings |= self.entry("datasets", dataset).get(label, {})
+            settings |= self.entry("datasets", dataset).get(label) or {}
         return " ".join([self.kind(section, label), *_flags(settings)] if function != "settings" else _flags(settings))
 
     def seeds_of(self, dataset: str, section: str, label: str) -> list[int]:
@@ -263,6 +265,7 @@ class Plan:
         dataset, folder = spec["dataset"], f"{self.results}/{spec['dataset']}"
         return {
             "maps": [path.partition("#")[0] for _, path in self._figure_maps(spec)],
+            "samples": [str(Path(path).with_name("samples.parquet")) for _, path in self._figure_maps(spec)],
             "scores": _unique(path.partition("#")[0] for _, path in self._figure_scores(spec)),
             "histories": [
                 f"{folder}/models/{label}/seed{seed}/history.parquet"
@@ -395,8 +398,15 @@ class Plan:
         return "samples" in asks and "maps" not in asks
 
     def _check_figure(self, name: str, spec: Mapping[str, Any]) -> None:
-        """Refuse a metric that a figure does not show, and scores of none."""
-        kind = spec["kind"]
+        """Refuse options that a figure does not take, a metric that it does not show, and scores of none."""
+        kind, options = spec["kind"], spec.get("options", {})
+        signature = signatures.signature("figures", kind)
+        for key in options:
+            checks.known(f"figures.{name}.options", key, signature.options)
+        signature.check(f"figures.{name}.options", options)
+        for key in HEADINGS & options.keys():
+            for heading in [options[key]] if isinstance(options[key], str) else options[key]:
+                checks.known(f"figures.{name}.options.{key}, among the methods", heading, spec.get("methods", {}))
         if "metric" in spec and not self._shows(spec, "scores"):
             raise BadInput(f"figures.{name}: a {kind} shows no scores; leave out the metric, {spec['metric']!r}")
         if "metric" not in spec and self._shows(spec, "scores") and not self._shows(spec, "maps"):

@@ -68,6 +68,14 @@ def test_every_script_is_listed_and_there(root):
     assert sorted(path.stem for path in (root / "scripts").glob("*.py")) == sorted(SCRIPTS)
 
 
+def test_no_target_stands_behind_configfile_which_would_swallow_it(root):
+    files = [root / "README.md", *(root / "scales").iterdir(), *(root / "profiles").rglob("*.yaml")]
+    said = [words for file in files for words in re.findall(r"--configfile ([\w./ ]+)", file.read_text())]
+    assert len(said) > 10
+    for words in said:
+        assert all(word.endswith(".yaml") for word in words.split()), words
+
+
 def test_the_environments_are_those_of_the_pins(root):
     spec = importlib.util.spec_from_file_location("generate", root / "envs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)

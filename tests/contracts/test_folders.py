@@ -280,8 +280,11 @@ def test_a_model_goes_on_exactly_where_it_was(name, tmp_path, monkeypatch):
     monkeypatch.setattr(first, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         training.fit(first, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
-    second = tiny_learner(name, "slice")
+    second, steps = tiny_learner(name, "slice"), []
+    step = second.step
+    monkeypatch.setattr(second, "step", lambda batches, i: steps.append(i) or step(batches, i))
     training.fit(second, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
+    assert steps == [3], "all others were done before"
     for key, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[key]), key
 
@@ -382,7 +385,8 @@ def perfect_and_poor(name):
     random = np.random.default_rng(2)
     if name in MEASURED:
         settings, *measured = MEASURED[name]
-        return [together(metric.score(filled(metric.COLUMNS, each)), settings) for each in measured]
+        pictures = [np.full((4, 1, 8, 8), 0.5, np.float32)] * (len(wanted) - 1)  # the images, and those of training
+        return [together(metric.score(filled(metric.COLUMNS, each), *pictures), settings) for each in measured]
     if name == "certainty":
         found = [
             metric.score(Latent(), network, np.zeros((2, 1, 16, 24), np.float32), draws=20)
@@ -547,8 +551,9 @@ def test_a_metric_of_a_methods_table_finds_in_it_what_it_reads(name, tmp_path):
     assert signatures.methods(name) == metric.METHODS
     for method in metric.METHODS:
         _, table = explained(method, images, networks_for("attribution", method, SQUARES["slice"]), tmp_path)
-        for scores in metric.score(table[list(metric.COLUMNS)]).values():
-            assert scores.shape == (3,)
+        pictures = [images] * (len(signatures.signature("metrics", name).positional) - 1)
+        for scores in metric.score(table[list(metric.COLUMNS)], *pictures).values():
+            assert len(scores) == 3
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -55,6 +55,20 @@ def test_files_of_the_dataset_get_the_maps_that_they_had(cohort, method, script,
             assert picture.width > picture.height, "the image and its maps side by side"
 
 
+def test_it_may_be_called_from_anywhere(cohort, script, tmp_path, monkeypatch):
+    """Weights are remembered by their paths in the checkout."""
+    files, maps = cohort
+    monkeypatch.chdir(maps / "vagan/seed0")
+    status, said = script("apply", ".", "--out", tmp_path / "new", "--images", *files[:1])
+    assert status == 0, said
+    (tmp_path / "g.safetensors").unlink()
+    status, said = script("apply", ".", "--out", tmp_path / "newer", "--images", *files[:1])
+    assert (status, "the weights of the generator" in said) == (1, True), said
+    assert not (tmp_path / "newer").exists()
+    status, said = script("apply", tmp_path, "--out", tmp_path / "newer", "--images", *files[:1])
+    assert status == 1
+
+
 def test_files_of_the_same_name_have_pictures_of_their_own(cohort, script, tmp_path):
     files, maps = cohort
     status, said = script("apply", maps / "vagan/seed0", "--out", tmp_path / "new", "--images", files[0], files[0])

@@ -70,6 +70,19 @@ def test_raw_files_that_nobody_said_where_they_are(script, tmp_path, monkeypatch
     assert_refused(answer, tmp_path / "no", "not a folder")
 
 
+def test_raw_files_that_were_found_before_are_looked_for_there_again(script, raw, tmp_path, monkeypatch):
+    """A new version of the code makes the list again, perhaps in a shell where nobody said where they are."""
+    monkeypatch.delenv("EVIDENCE_RAW_FOLDER", raising=False)
+    assert fetch(script, raw, tmp_path / "out")[0] == 0
+    first = (tmp_path / "out" / "manifest.csv").read_text()
+    words = ("fetch", "folder", "--baseline", "healthy", "--manifest", tmp_path / "out" / "manifest.csv")
+    status, said = script(*words)
+    assert status == 0, said
+    assert f"{raw} is looked through again" in said
+    assert (tmp_path / "out" / "manifest.csv").read_text() == first
+    assert (tmp_path / "out" / "raw").resolve() == raw
+
+
 def test_raw_files_that_can_be_downloaded_are(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EVIDENCE_RAW_BRAINS", raising=False)

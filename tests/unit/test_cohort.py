@@ -108,6 +108,16 @@ def test_too_few_subjects_are_refused_with_their_numbers(labels, counts):
     assert f"subjects a class {counts} are too few for training, validation and test" in str(refusal.value)
 
 
+def test_a_split_that_lacks_a_class_is_refused_with_what_it_has():
+    index = pd.DataFrame({"subject": [f"s{n}" for n in range(22)], "label": [0, 0] + [1] * 20})
+    with pytest.raises(BadInput) as refusal:
+        cohort.split(index)
+    assert "no image of class 0 is in the validation split, which has 4 of class 1" in str(refusal.value)
+    published = index.assign(split=["train", "validation"] + ["train", "validation", "test", "test"] * 5)
+    with pytest.raises(BadInput, match="no image of class 0 is in the test split, which has 10 of class 1"):
+        cohort.split(published)
+
+
 # --- duplicates -------------------------------------------------------------------------------------------------------
 
 

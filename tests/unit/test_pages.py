@@ -138,8 +138,9 @@ def test_a_paper_is_read_whole(load):
 
 def test_a_paper_may_have_neither_tables_nor_figures(tmp_path):
     path = tmp_path / "a.yaml"
-    path.write_text("title: A title")
-    assert pages.load(str(path)) == {"title": "A title", "tables": {}, "figures": {}, "claims": {}}
+    path.write_text("title: A title\nreference: Somebody, 2018")
+    known = {"title": "A title", "reference": "Somebody, 2018"}
+    assert pages.load(str(path)) == {**known, "tables": {}, "figures": {}, "claims": {}}
 
 
 def test_a_paper_that_is_not_there_is_refused_with_the_near_miss(load, tmp_path):
@@ -163,6 +164,12 @@ def test_a_paper_that_is_not_there_is_refused_with_the_near_miss(load, tmp_path)
         ("{CAM: {NCC", "{CAN: {NCC", "tables.table1 has no row 'CAN'; did you mean 'CAM'?"),
         ("{NCC: 0.48", "{NNC: 0.48", "tables.table1 has no column 'NNC'; did you mean 'NCC'?"),
         ("[Noise]", "[Noise, Image]", "tables.table1 has no row 'Image'; there is: CAM, Noise, VA-GAN"),
+        ("title: A title\n", "", "paper2018.yaml lacks its title, a text each"),
+        ("over: seed", "over: seeds", "tables.table1.cell.over: 'seeds'; did you mean 'seed'?"),
+        ("decimals: 3", "decimals: two", "tables.table1.cell.decimals: 'two' is no whole number"),
+        ("IoU: 0.5", "IoU: a lot", "tables.table1.published.VA-GAN.IoU: 'a lot' is neither 0.94 nor 0.94 ± 0.07"),
+        ("options: {by: subtype}", "options: [1]", "figures.figure3.options must be a mapping, not [1]"),
+        ("options: {by: subtype}", "models: [a]", "figures.figure3.models must be a mapping, not ['a']"),
         ("title: A title", "title: [A", "paper2018.yaml is not valid YAML: while parsing a flow sequence"),
         (PAPER, "", "paper2018.yaml must be a mapping"),
         (PAPER, "- a", "paper2018.yaml must be a mapping"),

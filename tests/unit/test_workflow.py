@@ -1,5 +1,6 @@
 """The plan: what it refuses, and what it answers."""
 
+import copy
 import shlex
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from evidence import checks, io, raw
+from evidence import checks, io, pages, raw
 from evidence.errors import BadInput
 from evidence.sources import has_code, imports
 from evidence.workflow import Plan
@@ -116,6 +117,19 @@ def test_models_in_a_circle_are_refused():
         (("methods", "cam", "explain"), "some", ["methods.cam.explain", "'some'", "whole number"]),
         (("methods", "cam", "explain"), -1, ["methods.cam.explain", "-1", "whole number"]),
         (("methods", "cam", "explain"), True, ["methods.cam.explain", "True", "whole number"]),
+        (("datasets", "synthetic", "resources"), 5, ["datasets.synthetic.resources must be a mapping", "not 5"]),
+        (("datasets", "synthetic", "classifier"), 5, ["datasets.synthetic.classifier must be a mapping", "not 5"]),
+        (("datasets", "cohort"), {"kind": "folder", "baseline": False}, ["cohort.baseline: False is no word", "quote"]),
+        (("datasets", "cohort"), {"kind": "folder", "percentiles": 5}, ["percentiles: 5 must be a list, 2 of them"]),
+        (
+            ("datasets", "cohort"),
+            {"kind": "folder", "percentiles": [1]},
+            ["percentiles: [1] must be a list, 2 of them"],
+        ),
+        (("models", "cyce", "widths"), [8, "a"], ["models.cyce.widths: 'a' in it is no int"]),
+        (("models", "cyce", "widths"), 8, ["models.cyce.widths: 8 must be a list, [int, ...]"]),
+        (("papers",), [], ["papers: [] must be a list of papers"]),
+        (("papers",), None, ["papers: None must be a list of papers"]),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
@@ -124,6 +138,37 @@ def test_a_wrong_value_is_refused_before_the_first_job(config, root, where, valu
     message = refusal(config, root)
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    "where", [("models", "vagan", "needs"), ("datasets", "synthetic", "resources"), ("datasets", "synthetic", "vagan")]
+)
+def test_an_entry_that_says_nothing_is_as_if_it_were_not_there(config, root, where):
+    without = Plan(config, root)
+    put(config, where, None)
+    plan = Plan(config, root)
+    assert plan.options("models", "vagan", dataset="synthetic") == without.options(
+        "models", "vagan", dataset="synthetic"
+    )
+    assert plan.resource("synthetic", "threads", 7) == 7 or where[-1] != "resources"
+    assert plan.weights("models", "vagan", "synthetic", 0) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"coutn": 8}, "figures.figure4.options: unknown name 'coutn'; did you mean 'count'?"),
+        ({"count": "many"}, "figures.figure4.options.count: 'many' is no int"),
+        ({"healed": "VAGAN"}, "figures.figure4.options.healed, among the methods: unknown name 'VAGAN'"),
+        ({"pictures": ["CAN"]}, "figures.figure4.options.pictures, among the methods: unknown name 'CAN'"),
+    ],
+)
+def test_a_wrong_option_of_a_figure_is_refused_before_the_first_job(config, root, monkeypatch, options, message):
+    paper = copy.deepcopy(pages.load(str(root / "papers" / "baumgartner2018.yaml")))
+    paper["figures"]["figure4"]["options"] = options
+    monkeypatch.setattr(pages, "load", lambda path: paper)
+    config["papers"] = ["baumgartner2018"]
+    assert message in refusal(config, root)
 
 
 def test_seeds_and_papers_may_come_from_the_command_line(config, root):
@@ -402,7 +447,9 @@ def test_a_figure_of_maps_and_of_their_method_has_the_scores_of_each_seed_once(m
     plan, folder = Plan(measured, root), "results/quick/synthetic"
     maps = f"{folder}/maps/way/seed1/maps.npy"
     scores = [f"{folder}/scores/rising/way/seed{seed}.parquet" for seed in (1, 2)]
-    assert plan.figure_files("baumgartner2018", "figure5") == {"maps": [maps, maps], "scores": scores, "histories": []}
+    beside = maps.replace("maps.npy", "samples.parquet")
+    files = {"maps": [maps, maps], "samples": [beside, beside], "scores": scores, "histories": []}
+    assert plan.figure_files("baumgartner2018", "figure5") == files
     assert flags_of(plan, "figure5") == {
         "--at": ['["p00", "p10"]'],
         "--maps": [f"0={maps}#f00", f"1={maps}#f10"],
@@ -505,15 +552,17 @@ def test_raw_files_that_are_elsewhere_than_before_stop_the_run(config, root, tmp
     link = tmp_path / "results/quick/cohort/fetched/raw"
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "first")
+    manifest = link.with_name("manifest.csv")
+    manifest.touch()
     io.save_json(tmp_path / "results/quick/cohort/data/info.json", {"raw": str(tmp_path / "first")})
     for _ in range(2):
         monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "first"))
         raw.moved(plan)
         monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "second"))
-        with pytest.raises(BadInput, match="first, but now .*second is given.*--forcerun fetch"):
+        with pytest.raises(BadInput, match=f"first, but now .*second is given.*rm {manifest}"):
             raw.moved(plan)
         link.unlink(missing_ok=True)
-    monkeypatch.setattr(sys, "argv", ["snakemake", "--forcerun", "fetch"])
+    manifest.unlink()
     raw.moved(plan)
     monkeypatch.setenv("EVIDENCE_RAW_COHORT", str(tmp_path / "third"))
     with pytest.raises(BadInput, match="third, which is not a folder"):

@@ -32,6 +32,7 @@ def test_the_profile_is_taken_and_every_job_says_what_it_needs(checkout):
     assert scored
     assert all("gpu=1" in job for job in scored), "what runs a network wants a GPU"
     drawn = [job for job in text.split("\nrule ") if job.startswith("evaluate_maps:") and "metric=ncc" in job]
+    assert drawn
     assert all("gpu=0" in job for job in drawn), "what compares arrays does not"
 
 

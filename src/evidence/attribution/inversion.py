@@ -56,7 +56,18 @@ def attribute(
         tolerance: the mean square difference up to which a reconstruction is one; 0 for any. Whatever it is, the
             classifier has to decide for the same class.
     """
-    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay)
+    recipe = inverting.Recipe(
+        optimiser=optimiser,
+        initial=initial,
+        lr=lr,
+        mse=mse,
+        bce=bce,
+        prior=prior,
+        decay=decay,
+        steps=steps,
+        patience=patience,
+        least=least,
+    )
     found = inverting.invert(images, generator, classifier, streams, recipe, keeper)
     drawn = generator(found.latents)
     probability = LogOdds(classifier, 1).probability

@@ -2,7 +2,7 @@
 (Dravid et al., CVPR-W 2022, section 3).
 
 The way leads through images, from G(z1, 0) to G(z1, z2), with z2 growing evenly; g is the gradient of the classifier's
-probability of class 1 by the pixels. Maps, channels summed:
+probability of class 1 by the pixels. Maps, channels summed (the released code weights them by luma):
 
 ``difference``   G(z1, z2) - G(z1, 0)
 ``accumulated``  mean over the way of |x - G(z1, 0)|  (Figure 5)

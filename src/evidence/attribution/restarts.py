@@ -61,7 +61,18 @@ def attribute(
         tolerance: the mean square difference up to which a reconstruction is one; 0 for any.
     """
     times = len(MAPS)
-    recipe = inverting.Recipe(optimiser, initial, lr, mse, bce, steps, patience, least, prior, decay)
+    recipe = inverting.Recipe(
+        optimiser=optimiser,
+        initial=initial,
+        lr=lr,
+        mse=mse,
+        bce=bce,
+        prior=prior,
+        decay=decay,
+        steps=steps,
+        patience=patience,
+        least=least,
+    )
     again = images.repeat_interleave(times, 0)
     own = [stream(each, "restart", number) for each in streams for number in range(times)]
     found = inverting.invert(again, generator, classifier, own, recipe, keeper)

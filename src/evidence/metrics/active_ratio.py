@@ -26,7 +26,8 @@ def score(
 
     It says how small a map is, not whether it is in the right place. The paper counts pixels that are not zero, for
     which the released code takes those that reach a tenth: next to none is exactly zero. The gradients are taken in the
-    middle of each of so many steps and summed over channels with their signs, as medXGAN's maps are. A map that is zero
+    middle of each of so many steps and summed over channels with their signs, as medXGAN's maps are here (the released
+    code weights channels by luma). A map that is zero
     everywhere has no share, and a classifier that ignores the image no reference: NaN.
 
     Args:

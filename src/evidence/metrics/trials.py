@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-Trials = Float[np.ndarray, "image trial"]
+Trials = Float[np.ndarray, "image *trial"]
 BETTER = "higher"
 RANGE = (0.0, 1.0)  # of shares; what is counted, or takes time, has no greatest value
 METHODS = ("anchor",)

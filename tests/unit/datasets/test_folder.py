@@ -75,6 +75,14 @@ def test_an_empty_class(raw):
     fails(raw, r"worse holds no image .*passed over: 2 \(\.two\.png, one\.txt\)")
 
 
+def test_no_image_is_left_out_in_silence(raw, capsys):
+    (raw / "ill" / "notes.txt").touch()
+    folder.fetch(raw, baseline="healthy")
+    assert "ill: 1 files are no pictures and passed over, notes.txt" in capsys.readouterr().out
+    put(raw / "ill" / "patient" / "d.png")
+    fails(raw, "ill/patient/d.png lies deeper than the folder of its class, .*ill, and would be left out")
+
+
 def test_classes_are_at_least_two(raw, tmp_path):
     fails(tmp_path / "nowhere", "nowhere has to be a folder.*there is: nothing")
     for file in (raw / "ill").iterdir():

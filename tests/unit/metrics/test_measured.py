@@ -26,10 +26,16 @@ def test_images_that_were_not_inverted_have_no_convergence():
 
 def test_images_that_were_not_inverted_have_an_error():
     table = drawn(("mse", "bce", "before", "after", "iterations"), [1, 0, 1])
-    found = reconstruction.score(table)
-    assert tuple(found) == ("mse", "bce", "before", "after", "valid")
-    for name, values in found.items():
-        np.testing.assert_array_equal(values, table[name])
+    images = np.random.default_rng(0).uniform(-1, 1, (3, 1, 4, 5)).astype(np.float32)
+    training = np.concatenate([images[1:] + 0.1, -images])
+    found = reconstruction.score(table, images, training)
+    for name in ("mse", "bce", "before", "after", "valid"):
+        np.testing.assert_array_equal(found[name], table[name])
+    np.testing.assert_allclose(found["of_nearest"][1:], 0.01, rtol=1e-5)
+    apart = ((images[0] - training) ** 2).mean((1, 2, 3)).min()
+    np.testing.assert_allclose(found["of_nearest"][0], apart, rtol=1e-5)
+    np.testing.assert_allclose(found["of_mean"], ((images - training.mean(0)) ** 2).mean((1, 2, 3)), rtol=1e-5)
+    np.testing.assert_array_equal(found["nearer"], found["mse"] < found["of_mean"])
     assert next(iter(found)) == "mse", "BETTER is of the first"
 
 
