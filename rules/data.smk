@@ -72,10 +72,31 @@ rule pack:
         mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
         runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
-        options=lambda w: plan.options("datasets", w.dataset, function="settings"),
+        options=lambda w: plan.options("datasets", w.dataset, function="pack"),
         source=lambda w: plan.source(w.dataset),
         settings=lambda w: plan.dataset_settings(w.dataset),
     shell:
         "python scripts/pack.py {params.options} --parts {input.parts} --manifest {input.manifest} --source {params.source}"
         " --settings {params.settings}"
         " --images {output.images} --truth {output.truth} --index {output.index} --info {output.info} &> {log}"
+
+
+rule choose:
+    input:
+        index="<results>/{dataset}/data/index.parquet",
+        info="<results>/{dataset}/data/info.json",
+        code=lambda w: plan.code("choose"),
+    output:
+        explained="<results>/{dataset}/data/explained.parquet",
+        facts="<results>/{dataset}/data/facts.json",
+    log:
+        "<logs>/{dataset}/choose.log",
+    priority: 3  # a wish that cannot be met is said before anything is trained
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        options=lambda w: plan.options("datasets", w.dataset, function="choose"),
+    shell:
+        "python scripts/choose.py {params.options} --index {input.index} --info {input.info}"
+        " --explained {output.explained} --facts {output.facts} &> {log}"

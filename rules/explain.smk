@@ -3,7 +3,7 @@ rule attribute:
     input:
         weights=lambda w: plan.weights("methods", w.method, w.dataset, w.seed),
         images="<results>/{dataset}/data/images.npy",
-        index="<results>/{dataset}/data/index.parquet",
+        index="<results>/{dataset}/data/explained.parquet",
         truth=lambda w: plan.truth_for(w.method, w.dataset),
         latents=lambda w: plan.latents_for(w.method, w.dataset, w.seed),
         code=lambda w: plan.code("attribute", "attribution", plan.kind("methods", w.method)),
@@ -40,7 +40,7 @@ rule evaluate_maps:
         samples="<results>/{dataset}/maps/{method}/seed{seed}/samples.parquet",
         images="<results>/{dataset}/data/images.npy",
         truth="<results>/{dataset}/data/truth.npy",
-        index="<results>/{dataset}/data/index.parquet",
+        index="<results>/{dataset}/data/explained.parquet",
         code=lambda w: plan.code("evaluate", "metrics", plan.kind("metrics", w.metric)),
     output:
         scores="<results>/{dataset}/scores/{metric}/{method}/seed{seed}.parquet",

@@ -48,7 +48,7 @@ rule figure:
         unpack(lambda w: plan.figure_files(w.paper, w.figure)),
         images=lambda w: plan.figure_data(w.paper, w.figure, "images.npy"),
         truth=lambda w: plan.figure_data(w.paper, w.figure, "truth.npy"),
-        index=lambda w: plan.figure_data(w.paper, w.figure, "index.parquet"),
+        index=lambda w: plan.figure_data(w.paper, w.figure, "explained.parquet"),
         code=lambda w: plan.code("draw", "figures", plan.figure_kind(w.paper, w.figure)),
     output:
         pdf="<results>/papers/{paper}/{figure}.pdf",
@@ -87,7 +87,7 @@ rule page:
         scale=plan.scale,
     shell:
         "python scripts/compose.py papers/{wildcards.paper}.yaml --scale {params.scale} --tables {input.tables}"
-        " --figures {input.figures} --claims {input.claims} --info {input.info} --weights {input.weights} --samples {input.samples}"
+        " --figures {input.figures} --claims {input.claims} --facts {input.facts} --weights {input.weights} --samples {input.samples}"
         " --page {output.page} &> {log}"
 
 

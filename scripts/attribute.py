@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
         flags={
             "--seed": {"type": int, "default": 0, "help": "of what the method draws"},
             "--images": "images.npy of the packed dataset",
-            "--index": "index.parquet of the packed dataset; its column 'explain' chooses the images",
+            "--index": "explained.parquet of the dataset: its column 'explain' chooses the images",
             "--explain": {"type": int, "default": 0, "help": "so many of these images at most; 0 for all"},
             "--truth": {"help": "truth.npy of the packed dataset, for the method that draws it"},
             "--latents": {"help": "samples.parquet of an inversion of the same images, for methods that start from it"},

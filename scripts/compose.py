@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
             "--tables": {"nargs": "*", "default": [], "help": "CSV and Markdown of its tables"},
             "--figures": {"nargs": "*", "default": [], "help": "PNG of its figures"},
             "--claims": {"nargs": "*", "default": [], "help": "CSV and Markdown of its claims"},
-            "--info": {"nargs": "*", "default": [], "help": "info.json of its datasets"},
+            "--facts": {"nargs": "*", "default": [], "help": "facts.json of its datasets"},
             "--weights": {"nargs": "*", "default": [], "help": "weights of its models"},
             "--samples": {"nargs": "*", "default": [], "help": "samples.parquet of its methods"},
             "--page": "where the page goes (Markdown)",
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     paper, page = pages.load(args.paper), Path(args.page)
     trained = {path: provenance.facts(path) for path in args.weights}
     drawn = {path: io.load_table(path) for path in args.samples}
-    infos = {Path(path).parts[-3]: io.load_json(path) for path in args.info}  # by dataset
+    infos = {Path(path).parts[-3]: io.load_json(path) for path in args.facts}  # by dataset
     lines = [f"# {paper['title']}", "", paper["reference"], ""]
     lines += head(args.scale, infos, trained, drawn)
     for path in args.tables:

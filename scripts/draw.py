@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
         flags={
             "--images": "images.npy of the packed dataset",
             "--truth": {"help": "truth.npy of the packed dataset"},
-            "--index": "index.parquet of the packed dataset",
+            "--index": "explained.parquet of the dataset",
             "--maps": {"nargs": "+", "default": [], "help": "HEADING=maps.npy, or maps.npy#NAME, one for each column"},
             "--scores": {
                 "nargs": "+",

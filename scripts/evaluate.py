@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         flags={
             "--images": "images.npy of the packed dataset",
-            "--index": "index.parquet of the packed dataset",
+            "--index": "explained.parquet of the dataset, or index.parquet where networks are scored",
             "--truth": {"help": "truth.npy of the packed dataset, for metrics that compare with it"},
             "--maps": {
                 "help": "maps.npy of a method, for metrics of maps, each of which is scored, or of the samples.parquet "

@@ -34,8 +34,6 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"{args.manifest} leads to no image; the logs of prepare say what was left out")
     index.insert(0, "sample", range(len(index)))
     index["split"] = cohort.split(index, seed=args.split_seed, test=args.test, validation=args.validation)
-    few = {"most": args.explain, "baseline": args.explain_baseline, "classes": args.classes}
-    index["explain"] = cohort.explained(index, **few, seed=args.split_seed)
     shape, known = parts.pack(args.parts, rows, args.images, args.truth)
     if not known:
         index["has_truth"] = False
@@ -44,6 +42,8 @@ def main(argv: list[str] | None = None) -> None:
     facts = {
         "source": args.source,
         "settings": json.loads(args.settings),
+        "classes": args.classes,
+        "split seed": args.split_seed,
         "raw": str(Path(args.manifest).with_name("raw").resolve()) if args.source == "real" else "",
         "shape": shape,
         "range": [-1 if any(images.min() < 0 for images in io.load_array(args.images)) else 0, 1],
@@ -51,7 +51,6 @@ def main(argv: list[str] | None = None) -> None:
         "duplicates left out": found - len(index),
         "samples": len(index),
         "subjects": int(index["subject"].nunique()),
-        "explained": int(index["explain"].sum()),
         "split": {f"{split}, class {label}": int(n) for (split, label), n in counts.items()},
         "manifest sha256": io.sha256(Path(args.manifest)),
     }

@@ -95,10 +95,10 @@ def map_of(method: str, there: tuple[str, ...], whole: bool = False) -> None:
 
 
 def dataset_options(kind: str) -> dict[str, set[str]]:
-    """Function of a dataset → the hyperparameters that it takes; ``settings`` are those of packing."""
+    """Function of a dataset, or step that each goes through → the hyperparameters that it takes."""
     functions = signatures.FUNCTIONS["datasets"]
-    takes = {function: set(signatures.signature("datasets", kind, function).options) for function in functions}
-    return takes | {"settings": set(signatures.packing().options)}
+    takes = {function: signatures.signature("datasets", kind, function) for function in functions}
+    return {name: set(signature.options) for name, signature in (takes | signatures.everywhere()).items()}
 
 
 def _entry(config: Config, section: str, label: str, entry: Config) -> None:
@@ -157,7 +157,8 @@ def _latents(config: Config, where: str, kind: str, entry: Config) -> None:
 
 def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Config) -> None:
     functions = [signatures.signature("datasets", kind, function) for function in signatures.FUNCTIONS["datasets"]]
-    options = {name for function in (*functions, signatures.packing()) for name in function.options}
+    functions += signatures.everywhere().values()
+    options = {name for function in functions for name in function.options}
     for key, value in settings.items():
         known(where, key, STRUCTURE["datasets"] | options | set(config["models"]))
         if key in config["models"] and key not in options:  # what differs for this dataset
@@ -165,7 +166,7 @@ def _dataset(config: Config, where: str, kind: str, entry: Config, settings: Con
             own = mapping(f"{where}.{key}", value)
             _settings(f"{where}.{key}", signatures.signature("models", model_kind), own, set())
             continue
-        for function in (*functions, signatures.packing()):
+        for function in functions:
             function.check(where, {key: value} if key in function.options else {})
     if entry.get("source", "real") not in SOURCES:
         raise BadInput(f"{where}.source: {entry['source']!r}; {near(str(entry['source']), SOURCES)}")

@@ -14,8 +14,6 @@ def settings(
     split_seed: int = 42,
     test: float = 0.2,
     validation: float = 0.2,
-    explain: int = 0,
-    explain_baseline: int = 0,
     classes: int = 2,
 ) -> None:
     """The settings of ``pack``: hyperparameters that every dataset has.
@@ -24,9 +22,16 @@ def settings(
         split_seed: of the split, and of the choice of explained samples.
         test: share of the subjects that are tested; a dataset with a published split has its own.
         validation: share of the others that are validated on.
+        classes: labels are 0 to one less. Of two, 0 is the baseline; of more, none is.
+    """
+
+
+def choice(*, explain: int = 0, explain_baseline: int = 0) -> None:
+    """The settings of ``choose``, which every dataset has too.
+
+    Args:
         explain: how many test samples of the class of interest are explained, or of each of more than two; 0 for all.
         explain_baseline: how many of the baseline class are explained too; 0 for none.
-        classes: labels are 0 to one less. Of two, 0 is the baseline; of more, none is.
     """
 
 
@@ -72,15 +77,15 @@ def split(index: pd.DataFrame, *, seed: int = 42, test: float = 0.2, validation:
     code: ``test`` of all, then ``validation`` of the rest. A subject is of the highest class that a sample of it has.
     """
     found = _published(index) if "split" in index else _drawn(index, seed, test, validation)
-    counts = index.groupby([found.rename("split"), "label"]).size()
-    for part in SPLITS:
-        for label in sorted(index["label"].unique()):
-            if (part, label) not in counts.index:
-                there = ", ".join(f"{n} of class {each}" for each, n in counts[part].items())
-                raise BadInput(
-                    f"no image of class {label} is in the {part} split, which has {there}: it takes more subjects of "
-                    "that class, or larger shares (test, validation); or mend the published list, where there is one"
-                )
+    labels = sorted(index["label"].unique())
+    counts = pd.crosstab(found, index["label"])
+    for part in SPLITS if len(labels) <= 2 else SPLITS[:1]:  # of many classes, some may not be tested
+        for label in (label for label in labels if not counts.loc[part, label]):
+            there = ", ".join(f"{n} of class {each}" for each, n in counts.loc[part].items() if n)
+            raise BadInput(
+                f"no image of class {label} is in the {part} split, which has {there}: it takes more subjects of that "
+                "class, or larger shares (test, validation); or mend the published list, where there is one"
+            )
     return found
 
 

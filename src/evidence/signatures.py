@@ -140,9 +140,11 @@ def signature(folder: str, kind: str, function: str = "") -> Signature:
     return _read(source(folder, kind), function or FUNCTIONS[folder][0])
 
 
-def packing() -> Signature:
-    """The settings that every dataset has: those of ``pack``."""
-    return _read(PACKAGE / "cohort.py", "settings")
+def everywhere() -> dict[str, Signature]:
+    """The settings that every dataset has, by the step that takes them."""
+    return {
+        step: _read(PACKAGE / "cohort.py", function) for step, function in (("pack", "settings"), ("choose", "choice"))
+    }
 
 
 @functools.cache

@@ -84,7 +84,8 @@ class Plan:
             settings = {k: v for k, v in settings.items() if k in takes}
         elif dataset:
             settings |= self.entry("datasets", dataset).get(label) or {}
-        return " ".join([self.kind(section, label), *_flags(settings)] if function != "settings" else _flags(settings))
+        named = [] if function in signatures.everywhere() else [self.kind(section, label)]
+        return " ".join([*named, *_flags(settings)])
 
     def seeds_of(self, dataset: str, section: str, label: str) -> list[int]:
         """The seeds with which an entry is made for a dataset: those that both, and all models behind it, allow."""
@@ -103,13 +104,11 @@ class Plan:
         return f"{self.results}/{dataset}/{folder}/manifest.csv"
 
     def dataset_settings(self, dataset: str) -> str:
-        """Kind and hyperparameters of a dataset, for its facts on a page."""
-        entry = self.entry("datasets", dataset)
-        kept = {
-            key: value
-            for key, value in entry.items()
-            if key not in {*checks.STRUCTURE["datasets"], *self.config["models"]}
-        }
+        """Kind and hyperparameters that made the arrays of a dataset, for its facts on a page."""
+        takes = checks.dataset_options(self.kind("datasets", dataset))
+        first = "fetch" if self.source(dataset) == "real" else "simulate"
+        made = takes[first] | takes["prepare"] | takes["pack"]
+        kept = {key: value for key, value in self.entry("datasets", dataset).items() if key in made}
         return shlex.quote(json.dumps({"kind": self.kind("datasets", dataset), **kept}, sort_keys=True))
 
     def weights(self, section: str, label: str, dataset: str, seed: str | int) -> list[str]:
@@ -338,7 +337,7 @@ class Plan:
                 methods |= {(dataset, method, seed) for method in labels for seed in seeds}
             models |= {(dataset, model, seed) for model in self._models(section, label) for seed in seeds}
         return {
-            "info": [f"{self.results}/{dataset}/data/info.json" for dataset in sorted(datasets)],
+            "facts": [f"{self.results}/{dataset}/data/facts.json" for dataset in sorted(datasets)],
             "weights": [self.weights_of(model, dataset, seed) for dataset, model, seed in sorted(models)],
             "samples": [self.samples_of(method, dataset, seed) for dataset, method, seed in sorted(methods)],
         }

@@ -15,9 +15,8 @@ from evidence.workflow import Plan
 from tests.conftest import merged
 
 SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan", "ganchors")
-SCRIPTS = (
-    "fetch simulate prepare pack train attribute evaluate tabulate draw judge compose report record pool apply".split()
-)
+STEPS = "fetch simulate prepare pack choose train attribute evaluate tabulate draw judge compose report".split()
+SCRIPTS = [*STEPS, "record", "pool", "apply"]
 
 
 def plan_of(root, scale):

@@ -55,22 +55,39 @@ def test_rows_of_images_truth_and_index_are_the_same_samples(pack):
     assert info["source"] == "phantom"
 
 
-def test_the_explained_are_test_samples_of_class_1(pack):
-    status, _, out = pack(lambda index: index, True, "--explain", "3")
-    assert status == 0
-    chosen = io.load_table(out["index.parquet"]).query("explain")
-    assert len(chosen) == 3
+@pytest.fixture
+def choose(script, pack, tmp_path):
+    """Pack, and choose who is explained; the index, and the facts."""
+
+    def run(*words, classes=2):
+        status, text, out = pack(lambda index: index.assign(label=np.arange(40) % classes), True, "--classes", classes)
+        assert status == 0, text
+        explained, facts = tmp_path / "explained.parquet", tmp_path / "facts.json"
+        given = ("--index", out["index.parquet"], "--info", out["info.json"])
+        status, text = script("choose", *given, "--explained", explained, "--facts", facts, *words)
+        assert status == 0, text
+        index = io.load_table(explained)
+        pd.testing.assert_frame_equal(index.drop(columns="explain"), io.load_table(out["index.parquet"]))
+        return index, json.loads(facts.read_text())
+
+    return run
+
+
+def test_the_explained_are_test_samples_of_class_1(choose):
+    index, facts = choose("--explain", "3")
+    chosen = index.query("explain")
+    assert len(chosen) == facts["explained"] == 3
     assert set(chosen["split"]) == {"test"}
     assert set(chosen["label"]) == {1}
+    assert facts["settings"] == {"explain": 3}
+    assert facts["range"] == [-1, 1]
 
 
-def test_some_of_the_baseline_are_explained_where_they_are_asked_for(pack):
-    status, _, out = pack(lambda index: index, True, "--explain", "3", "--explain_baseline", "2")
-    assert status == 0
-    index = io.load_table(out["index.parquet"])
+def test_some_of_the_baseline_are_explained_where_they_are_asked_for(choose):
+    index, facts = choose("--explain", "3", "--explain_baseline", "2")
     assert sorted(index.query("explain")["label"]) == [0, 0, 1, 1, 1]
     assert set(index.query("explain")["split"]) == {"test"}
-    assert json.loads(out["info.json"].read_text())["range"] == [-1, 1]
+    assert facts["settings"] == {"explain": 3, "explain_baseline": 2}
 
 
 def test_a_published_split_is_kept(pack):
@@ -121,15 +138,11 @@ def test_labels_of_more_than_two_classes_are_refused_before_anything_is_packed(p
     assert not (tmp_path / "out").exists()
 
 
-def test_more_than_two_classes_are_packed_where_it_is_said_how_many_there_are(pack):
-    status, text, out = pack(
-        lambda index: index.assign(label=np.arange(40) % 4), True, "--classes", "4", "--explain", "1"
-    )
-    assert status == 0, text
-    index = io.load_table(out["index.parquet"])
+def test_more_than_two_classes_are_packed_where_it_is_said_how_many_there_are(choose):
+    index, facts = choose("--explain", "1", classes=4)
     assert index.query("split == 'test'")["label"].value_counts().to_dict() == dict.fromkeys(range(4), 4)
     assert sorted(index.query("explain")["label"]) == [0, 1, 2, 3]
-    assert json.loads(out["info.json"].read_text())["split"]["test, class 3"] == 4
+    assert facts["split"]["test, class 3"] == 4
 
 
 def test_parts_of_different_shapes_are_refused(pack, script, tmp_path):

@@ -68,7 +68,7 @@ def test_a_script_without_modules_takes_flags_and_the_settings_of_a_function():
     args = cli.plain(
         "--parts a b --test 0.5 --out o p.yaml".split(), flags=flags, description="", function=cohort.settings
     )
-    expected = {"split_seed": 42, "test": 0.5, "validation": 0.2, "explain": 0, "explain_baseline": 0, "classes": 2}
+    expected = {"split_seed": 42, "test": 0.5, "validation": 0.2, "classes": 2}
     assert vars(args) == {**expected, "parts": ["a", "b"], "out": "o", "paper": "p.yaml"}
 
 

@@ -254,8 +254,9 @@ def test_the_settings_are_the_arguments_they_stand_for():
         "split_seed": split["seed"],
         "test": split["test"],
         "validation": split["validation"],
-        "explain": 0,
-        "explain_baseline": 0,
         "classes": inspect.signature(cohort.explained).parameters["classes"].default,
     }
+    chosen = {name: p.default for name, p in inspect.signature(cohort.choice).parameters.items()}
+    explained = {name: p.default for name, p in inspect.signature(cohort.explained).parameters.items()}
+    assert chosen == {"explain": explained["most"], "explain_baseline": explained["baseline"]}
     assert settings["classes"] == inspect.signature(cohort.of_classes).parameters["classes"].default == 2

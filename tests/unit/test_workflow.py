@@ -1,6 +1,7 @@
 """The plan: what it refuses, and what it answers."""
 
 import copy
+import json
 import shlex
 import subprocess
 import sys
@@ -275,7 +276,15 @@ def test_each_function_of_a_dataset_gets_the_settings_it_takes(config, root):
     plan = Plan(config, root)
     assert plan.options("datasets", "cohort", function="fetch") == "folder --baseline ok"
     assert plan.options("datasets", "cohort", function="prepare") == "folder --baseline ok --size 32"
-    assert plan.options("datasets", "cohort", function="settings") == "--explain 4"
+    assert plan.options("datasets", "cohort", function="pack") == ""
+    assert plan.options("datasets", "cohort", function="choose") == "--explain 4"
+    assert json.loads(shlex.split(plan.dataset_settings("cohort"))[0]) == {
+        "kind": "folder",
+        "baseline": "ok",
+        "size": 32,
+    }
+    config["datasets"]["cohort"]["count"] = 9  # of a phantom, and these are real
+    assert "count" not in Plan(config, root).dataset_settings("cohort")
     assert plan.part_files("cohort") == [f"results/quick/cohort/data/parts/{i}of3.npz" for i in range(3)]
 
 

@@ -49,7 +49,7 @@ def test_the_page_says_what_the_published_numbers_rest_on(made):
 
 def test_the_ten_digits_are_explained_and_each_sampler_shows_its_own_samples(made):
     maps = made.parents[1] / "mnist" / "maps"
-    index = pd.read_parquet(made.parents[1] / "mnist" / "data" / "index.parquet")
+    index = pd.read_parquet(made.parents[1] / "mnist" / "data" / "explained.parquet")
     assert sorted(index[index["explain"]]["label"]) == list(range(10))
     names = pd.read_parquet(maps / "encoded" / "seed0" / "samples.parquet").attrs["maps"]
     one = yaml.safe_load(names).index("one")

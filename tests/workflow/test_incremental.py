@@ -136,11 +136,12 @@ def test_a_setting_of_one_dataset_leaves_the_other_alone(dry, edit):
     assert not {path for path in found if path.startswith(COHORT)}
 
 
-def test_how_many_are_explained_concerns_no_raw_file(dry, edit):
+def test_how_many_are_explained_trains_nothing(dry, edit):
     edit("scales/smoke.yaml", "size: 32, explain: 3, parts: 2", "size: 32, explain: 4, parts: 2")
     found = dry().outputs
-    assert f"{SYNTHETIC}/data/images.npy" in found
-    assert f"{SYNTHETIC}/simulated/manifest.csv" not in found
+    assert {f"{SYNTHETIC}/data/explained.parquet", maps("vagan"), scores("ncc/vagan"), table("table1")} <= found
+    assert not {path for path in found if "/models/" in path or path.endswith((".npz", "images.npy", "manifest.csv"))}
+    assert not found & {scores("auc"), scores("accuracy")}, "networks are scored on the whole test split"
 
 
 def test_the_order_of_keys_means_nothing(dry, edit):
@@ -257,6 +258,7 @@ for name, module in sys.modules.items():
         ("tabulate", "", ""),
         ("judge", "", ""),
         ("pack", "", ""),
+        ("choose", "", ""),
         ("compose", "", ""),
     ],
 )

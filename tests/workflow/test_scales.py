@@ -73,8 +73,8 @@ def test_the_quick_scale_is_planned_without_looking_again_and_again(fresh):
 def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 3 * 2 + 2 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2 + 2 * 3, (
-        "three seeds of two classifiers, one of two variants of them; "
+    assert planned["train"] == 3 * 2 + 4 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2 + 2 * 3, (
+        "three seeds of two classifiers, one of four variants of them; "
         "three seeds of VA-GAN as A, as D with its λ of 10, and as ours; "
         "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter; "
         "six networks on brains and on X-rays; three seeds of medXGAN and its classifier on brains, one on X-rays; "

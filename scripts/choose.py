@@ -1,0 +1,31 @@
+"""Choose the samples of a packed dataset that are explained. Networks know nothing of it: to change it trains none."""
+
+from evidence import cli, cohort, io
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = cli.plain(
+        argv,
+        description=__doc__,
+        function=cohort.choice,
+        flags={
+            "--index": "index.parquet of the packed dataset",
+            "--info": "info.json of the packed dataset",
+            "--explained": "where the index goes with a column 'explain' (parquet)",
+            "--facts": "where the facts for people go, those of info.json and how many are explained (json)",
+        },
+    )
+    index, info = io.load_table(args.index), io.load_json(args.info)
+    few = {"most": args.explain, "baseline": args.explain_baseline, "classes": info["classes"]}
+    index["explain"] = cohort.explained(index, **few, seed=info["split seed"])
+    settings = {**info["settings"], "explain": args.explain}
+    if args.explain_baseline:
+        settings["explain_baseline"] = args.explain_baseline
+    count = int(index["explain"].sum())
+    io.save_table(args.explained, index)
+    io.save_json(args.facts, {**info, "settings": settings, "explained": count})
+    print(f"{count} of {len(index)} samples are explained")
+
+
+if __name__ == "__main__":
+    cli.run(main)
