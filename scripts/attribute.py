@@ -44,9 +44,11 @@ def main(argv: list[str] | None = None) -> None:
         args.samples,
         seed=args.seed,
         depends={"data": data, "explain": args.explain, "latents": io.sha256(args.latents) if args.latents else ""},
-        truth=truth[samples] if truth is not None else None,
-        inverted=inverted,
-        donors=images[np.flatnonzero(index["split"] == "test")] if "donors" in wanted else None,
+        beside=explaining.Beside(
+            truth=truth[samples] if truth is not None else None,
+            inverted=inverted,
+            donors=images[np.flatnonzero(index["split"] == "test")] if "donors" in wanted else None,
+        ),
         explain=args.explain,
     )
 

@@ -1,7 +1,6 @@
 """Score all maps of one method, what it measured of itself, or the networks, and write one tidy table."""
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -28,60 +27,74 @@ def main(argv: list[str] | None = None) -> None:
             "--scores": "where the scores go (parquet): map, sample, at, value",
         },
     )
-    args = call.files
+    args, wanted = call.files, set(signatures.signature("metrics", call.name).positional)
     index, images = io.load_table(args.index), io.load_array(args.images)
-    wanted = inspect.signature(call.module.score).parameters
-    for name in OPTIONAL:
-        if name in wanted and not args[name]:
-            raise BadInput(f"the metric {call.name} compares with the {name}; give --{name}")
-    of_method = "maps" in wanted or "samples" in wanted
-    if of_method and not args.maps:
-        raise BadInput(f"the metric {call.name} reads the table beside a method's maps; give --maps")
-    if of_method and "#" in args.maps:
-        raise BadInput(f"--maps {args.maps}: all maps of the file are scored; leave #{args.maps.partition('#')[2]} out")
+    refuse(call, wanted)
+    of_method = bool(wanted & {"maps", "samples"})
     table = table_of(args.maps, index) if of_method else None
-    rows = np.flatnonzero(index["sample"].isin(table["sample"]) if of_method else index["split"] == "test")
-    asks = signatures.signature("metrics", call.name)
-    if asks.positional == asks.roles:  # networks alone, so that no score is of a sample
-        rows = rows[:0]
-    if "truth" in wanted:
-        rows, unknown = rows[index["has_truth"].iloc[rows]], rows[~index["has_truth"].iloc[rows]]
-        if len(rows) == 0:
-            raise BadInput(f"no explained sample of {args.index} has a truth; leave {call.name} out for this dataset")
-        if len(unknown):
-            print(f"{len(unknown)} explained samples have no truth and no score")
+    rows = rows_of(call, wanted, index, table)
+    samples, valid = index["sample"].to_numpy()[rows], np.ones(len(rows), bool)
+    there = np.zeros(0, bool)
+    if of_method:
+        there = table["sample"].isin(samples).to_numpy()
+        table = table[there].reset_index(drop=True)
+        if "valid" in table and "samples" not in wanted:
+            valid = table["valid"].to_numpy() != 0
+    if not valid.all():
+        said = f"{(~valid).sum()} of {len(valid)} samples have maps that mean nothing (valid is 0), and no score"
+        print(f"{said}: {samples[~valid].tolist()[:10]}")
     given = {
         "labels": lambda: index["label"].to_numpy()[rows],
         "images": lambda: images[rows],
+        "truth": lambda: io.load_array(args.truth)[rows],
         "training": lambda: images[np.flatnonzero(index["split"] == "train")],
+        "samples": lambda: with_columns(table, call, args.maps),
     }
-    if "truth" in wanted:
-        given["truth"] = lambda: io.load_array(args.truth)[rows]
+    data = {name: make() for name, make in given.items() if name in wanted}
     networks = {}
     if call.networks:
         from evidence import machine, weights  # metrics of maps need no torch
 
         machine.prepare()
         networks = weights.load_all(call.networks)
-    valid = np.ones(len(rows), bool)
-    if of_method:
-        there = table["sample"].isin(index["sample"].iloc[rows]).to_numpy()
-        table = table[there].reset_index(drop=True)
-        if "samples" in wanted:
-            given["samples"] = lambda: with_columns(table, call, args.maps)
-        elif "valid" in table:
-            valid = table["valid"].to_numpy() != 0
-    data = {name: make() for name, make in given.items() if name in wanted}
-    samples = index["sample"].to_numpy()[rows]
-    if not valid.all():
-        said = f"{(~valid).sum()} of {len(valid)} samples have maps that mean nothing (valid is 0), and no score"
-        print(f"{said}: {samples[~valid].tolist()[:10]}")
     tables = []
     for name, maps in maps_of(args.maps, there) if "maps" in wanted else [("", {})]:
         found = call.module.score(**maps, **data, **networks, **call.options)
         tables.append(tidy(name, found, samples, valid))
         print(summary(" of ".join(filter(None, (call.name, name))), tables[-1]))
     io.save_table(args.scores, pd.concat(tables, ignore_index=True), metric=call.name, better=call.module.BETTER)
+
+
+def refuse(call: cli.Call, wanted: Collection[str]) -> None:
+    """Refuse a command line that lacks a file which the metric asks for."""
+    args = call.files
+    for name in OPTIONAL:
+        if name in wanted and not args[name]:
+            raise BadInput(f"the metric {call.name} compares with the {name}; give --{name}")
+    if wanted & {"maps", "samples"}:
+        if not args.maps:
+            raise BadInput(f"the metric {call.name} reads the table beside a method's maps; give --maps")
+        if "#" in args.maps:
+            raise BadInput(
+                f"--maps {args.maps}: all maps of the file are scored; leave #{args.maps.partition('#')[2]} out"
+            )
+
+
+def rows_of(call: cli.Call, wanted: Collection[str], index: pd.DataFrame, table: pd.DataFrame | None) -> np.ndarray:
+    """Where in the index the samples are that have a score: those of a method's table, or the test split; of these,
+    where the metric compares with the truth, those that have one. None where no score is of a sample."""
+    asks = signatures.signature("metrics", call.name)
+    if asks.positional == asks.roles:  # networks alone
+        return np.zeros(0, int)
+    rows = np.flatnonzero(index["split"] == "test" if table is None else index["sample"].isin(table["sample"]))
+    if "truth" not in wanted:
+        return rows
+    known = index["has_truth"].to_numpy()[rows]
+    if not known.any():
+        raise BadInput(f"no explained sample of {call.files.index} has a truth; leave {call.name} out for this dataset")
+    if not known.all():
+        print(f"{(~known).sum()} explained samples have no truth and no score")
+    return rows[known]
 
 
 def table_of(path: str, index: pd.DataFrame) -> pd.DataFrame:

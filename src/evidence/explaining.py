@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,37 @@ Columns = dict[str, np.ndarray]  # name → (image) or (image, numbers)
 BATCH = 50  # images explained at once, or EVIDENCE_BATCH; no result depends on it
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What some methods ask for beside images and networks; arrays may be memory maps.
+
+    Args:
+        truth: that of the images, which only a ceiling asks for.
+        inverted: the table of an inversion of the same images, whose latents some methods start from, and whose column
+            ``valid`` becomes theirs.
+        donors: other images, which some methods take pixels from.
+    """
+
+    truth: np.ndarray | None = None
+    inverted: pd.DataFrame | None = None
+    donors: Images | None = None
+
+    def of(self, rows: slice, wanted: Collection[str]) -> dict[str, Any]:
+        """What of it is wanted, for some of the images."""
+        found = {}
+        if "truth" in wanted:
+            found["truth"] = machine.to_device(torch.from_numpy(np.array(self.truth[rows], np.float32)))
+        if "latents" in wanted:
+            latents = np.stack(self.inverted["latents"].iloc[rows])
+            found["latents"] = torch.from_numpy(latents).to(machine.device())
+        if "donors" in wanted:
+            found["donors"] = self.donors
+        return found
+
+
+NOTHING = Beside()
+
+
 def fewer(explained: np.ndarray, most: int) -> np.ndarray:
     """``most`` of the explained samples, 0 for all, in their order: for a method that takes long. Whoever asks for more
     of them gets the same ones, and others."""
@@ -42,9 +74,7 @@ def draw(
     *,
     seed: int,
     depends: Mapping[str, Any],
-    truth: np.ndarray | None = None,
-    inverted: pd.DataFrame | None = None,
-    donors: Images | None = None,
+    beside: Beside = NOTHING,
     **facts: Any,
 ) -> None:
     """Write the maps of the method that is called for to ``maps`` (npy), and what it measured to ``table`` (parquet),
@@ -73,9 +103,7 @@ def draw(
             state=state,
             recipe=recipe,
             kinds=max(1, len(names)),
-            truth=truth,
-            inverted=inverted,
-            donors=donors,
+            beside=beside,
             unfolded=getattr(call.module, "UNFOLDED", ()),
             batch=getattr(call.module, "AT_ONCE", 0),
         )
@@ -105,21 +133,17 @@ def explain(
     recipe: str,
     batch: int = 0,
     kinds: int = 1,
-    truth: np.ndarray | None = None,
-    inverted: pd.DataFrame | None = None,
-    donors: Images | None = None,
+    beside: Beside = NOTHING,
     unfolded: Collection[str] = (),
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Maps of all images, float32 (image, kind of map, *space), and a table: sample, seconds, prediction, the method's
     columns.
 
     ``prediction`` is the classifier's probability of class 1, of more than two classes that of the class it decides
-    for, NaN for methods without a classifier. ``images`` may be a memory map, as may ``truth``, which only a ceiling
-    asks for, and ``donors``, other images that some methods take pixels from; ``inverted`` is the table of an inversion
-    of the same images, whose latents some methods start from, and whose column ``valid`` becomes theirs. Networks
-    arrive with their batch normalisations folded away, but for roles that stay ``unfolded``. Where a run was stopped,
-    finished batches are read back from ``state`` if it is of the same ``recipe``; of a method that asks for a
-    ``keeper``, the iterations of the batch it was at too.
+    for, NaN for methods without a classifier. ``images`` may be a memory map. Networks arrive with their batch
+    normalisations folded away, but for roles that stay ``unfolded``. Where a run was stopped, finished batches are read
+    back from ``state`` if it is of the same ``recipe``; of a method that asks for a ``keeper``, the iterations of the
+    batch it was at too.
     """
     count, batch = len(samples), batch or max(1, int(setting("EVIDENCE_BATCH", BATCH)))
     maps = np.zeros((count, kinds, *images.shape[2:]), np.float32)
@@ -135,33 +159,27 @@ def explain(
             rows = slice(part.start + done, part.stop + done)
             began = time.perf_counter()
             batch_images = machine.to_device(torch.from_numpy(np.array(images[rows], np.float32)))
-            beside = {}
+            given = beside.of(rows, wanted)
             if "streams" in wanted:
-                beside["streams"] = [stream(seed, "sample", int(s)) for s in samples[rows]]
-            if "truth" in wanted:
-                beside["truth"] = torch.from_numpy(np.array(truth[rows], np.float32)).to(batch_images.device)
-            if "latents" in wanted:
-                beside["latents"] = torch.from_numpy(np.stack(inverted["latents"].iloc[rows])).to(batch_images.device)
-            if "donors" in wanted:
-                beside["donors"] = donors
+                given["streams"] = [stream(seed, "sample", int(s)) for s in samples[rows]]
             if "keeper" in wanted:  # the batch takes long: what was finished before it is kept first
                 _save(state, recipe, maps, columns, rows.start)
                 aside = state.with_name(f"{state.stem}-batch.npz")
-                beside["keeper"] = Keeper(aside, f"{recipe} {rows.start} {rows.stop}", stopped)
-            found = attribute(batch_images, **beside, **networks, **options)
+                given["keeper"] = Keeper(aside, f"{recipe} {rows.start} {rows.stop}", stopped)
+            found = attribute(batch_images, **given, **networks, **options)
             found, measured = found if isinstance(found, tuple) else (found, {})
             maps[rows] = found.detach().float().cpu().numpy()
             measured = {"seconds": (time.perf_counter() - began) / (rows.stop - rows.start), **measured}
             if "classifier" in networks:
                 measured["prediction"] = _probability(networks["classifier"], batch_images)
             if "latents" in wanted:
-                measured["valid"] = inverted["valid"].iloc[rows].to_numpy()
+                measured["valid"] = beside.inverted["valid"].iloc[rows].to_numpy()
             _fill(columns, count, rows, measured)
             if stopped or clock.due():
                 _save(state, recipe, maps, columns, rows.stop)
                 clock.reset()
             if "keeper" in wanted:
-                beside["keeper"].forget()
+                given["keeper"].forget()
             if stopped:
                 raise SystemExit(f"stopped by a signal after {rows.stop} images; the same command goes on from {state}")
     if not np.isfinite(maps).all():

@@ -306,10 +306,12 @@ def explained(name, images, networks, folder, seed=0):
     attribute = module("attribution", name).attribute
     (folder / "state.npz").unlink(missing_ok=True)  # which a method with a keeper leaves until its maps are saved
     settings = {"seed": seed, "state": folder / "state.npz", "recipe": "r", "batch": 2, "kinds": kinds(name)}
-    settings["truth"] = (images > 0.5).astype(np.uint8)
     latents = np.random.default_rng(4).normal(size=(len(images), 5)).astype(np.float32)
-    settings["inverted"] = pd.DataFrame({"latents": list(latents), "valid": 1.0})
-    settings["donors"] = images[::-1]
+    settings["beside"] = explaining.Beside(
+        truth=(images > 0.5).astype(np.uint8),
+        inverted=pd.DataFrame({"latents": list(latents), "valid": 1.0}),
+        donors=images[::-1],
+    )
     settings["unfolded"] = getattr(module("attribution", name), "UNFOLDED", ())
     return explaining.explain(
         attribute, images, np.arange(len(images)), networks, small("attribution", name), **settings

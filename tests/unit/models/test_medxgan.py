@@ -8,6 +8,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy
 
 from evidence import training
 from evidence.errors import BadInput
+from evidence.models import medxgan
 from evidence.models.medxgan import Learner, class_term
 
 
@@ -146,6 +147,19 @@ def test_the_generator_learns_which_latents_make_an_image_of_class_1(tmp_path):
     history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
     agreement = history[history["name"] == "validation_agreement"]["value"].iloc[-1]
     assert agreement >= 0.9
+
+
+def test_the_best_generator_is_the_nearest_of_those_that_the_classifier_agrees_with(monkeypatch):
+    learner, labels = tiny(), np.arange(16) % 2
+    samples = training.Samples(images(16).numpy(), labels)
+    assert "best" not in learner.networks
+    for mark, distance, agreed in ((1, 0.3, True), (2, 0.1, True), (3, 0.01, False), (4, 0.2, True)):
+        nn.init.constant_(learner.average.first.bias, mark)
+        found = torch.from_numpy(labels if agreed else 0 * labels)
+        monkeypatch.setattr(medxgan, "kernel_distance", lambda one, other, d=distance: d)
+        monkeypatch.setattr(learner.decisions, "of", lambda some, found=found: found[: len(some)])
+        assert learner.validate(samples, 0)["distance_average"] == pytest.approx(distance)
+    assert (learner.networks["best"].first.bias == 2).all()
 
 
 def test_sizes_that_do_not_fit_are_refused():
