@@ -55,6 +55,6 @@ def test_the_page_has_figures_claims_and_both_kinds_of_phantoms(made):
         assert f"({picture}.png)" in page
         assert (made / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     claims = pd.read_csv(made / "claims.csv")
-    assert claims["claim"].nunique() == 18
+    assert claims["claim"].nunique() == 22
     assert claims["holds"].isin([True, False]).all()
     assert page.count("phantoms") >= 2
