@@ -399,8 +399,8 @@ hold medians over the rounds. Seconds are wall clock."""
 UPDATES = """\
 - **Textbook** is the WGAN-GP update as ports of VA-GAN have it (`bench/textbook.py`): the same networks and losses, as
   a test proves, in torch's own layers, layout and settings. The generator is not detached from the critic's loss, nor
-  are the critic's weights frozen in the generator's. Its arithmetic is torch's default: float32, on a GPU TF32. It is no
-  strong peer: the authors' own TensorFlow graph is faster than such ports, and is not run here.
+  are the critic's weights frozen in the generator's. Its arithmetic is torch's default: float32, on a GPU TF32. It is
+  no strong peer: the authors' own TensorFlow graph is faster than such ports, and is not run here.
 - **Ours** is the update as a training step makes it, with the gradient penalty, the generator's pass and Adam.
 - **Share of the roof** is the same work for all rows, divided by seconds and roof, whatever a row really computes. For
   the critic's update it is the textbook's critic passes alone: two forward and backward, and a penalty differentiated

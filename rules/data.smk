@@ -91,7 +91,7 @@ rule choose:
         facts="<results>/{dataset}/data/facts.json",
     log:
         "<logs>/{dataset}/choose.log",
-    priority: 3  # a wish that cannot be met is said before anything is trained
+    priority: 3  # it takes a moment, and may refuse what is wished for
     localrule: True
     conda:
         "../envs/cpu.yaml"

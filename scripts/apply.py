@@ -8,6 +8,7 @@ New images are files like the raw ones of the dataset, and are prepared as these
 import importlib
 import inspect
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,11 @@ def main(argv: list[str] | None = None) -> None:
             "--out": "folder for maps.npy, samples.parquet and images.npy, a row a file, and a picture of each",
         },
     )
-    folder, out = Path(args.maps).resolve(), Path(args.out)
+    folder, out = Path(os.path.abspath(args.maps)), Path(args.out)  # links as they are: results may lie elsewhere
     facts = io.load_samples(folder / "maps.npy").attrs
     if "seed" not in facts:
         raise BadInput(f"{folder} was drawn by an older version, which did not say with which seed; draw it again")
-    if len(folder.parents) < 5 or folder.parents[1].name != "maps":
+    if len(folder.parents) < 6 or folder.parents[1].name != "maps":
         raise BadInput(f"{folder} is no folder of maps, results/{{scale}}/{{dataset}}/maps/{{method}}/seed{{n}}")
     call, info = again(facts, folder.parents[5]), io.load_json(folder.parents[2] / "data" / "info.json")
     images = seen(args.images, info)

@@ -1,6 +1,7 @@
 """Choose the samples of a packed dataset that are explained. Networks know nothing of it: to change it trains none."""
 
 from evidence import cli, cohort, io
+from evidence.errors import BadInput
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,11 +17,12 @@ def main(argv: list[str] | None = None) -> None:
         },
     )
     index, info = io.load_table(args.index), io.load_json(args.info)
+    if missing := {"classes", "split seed"} - set(info):
+        raise BadInput(f"{args.info} lacks {' and '.join(sorted(missing))}: pack it again (snakemake --forcerun pack)")
     few = {"most": args.explain, "baseline": args.explain_baseline, "classes": info["classes"]}
     index["explain"] = cohort.explained(index, **few, seed=info["split seed"])
-    settings = {**info["settings"], "explain": args.explain}
-    if args.explain_baseline:
-        settings["explain_baseline"] = args.explain_baseline
+    asked = {"explain": args.explain, "explain_baseline": args.explain_baseline}
+    settings = {**info["settings"], **{name: many for name, many in asked.items() if many}}
     count = int(index["explain"].sum())
     io.save_table(args.explained, index)
     io.save_json(args.facts, {**info, "settings": settings, "explained": count})

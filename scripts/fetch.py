@@ -28,10 +28,12 @@ def main(argv: list[str] | None = None) -> None:
     manifest = Path(call.files.manifest)
     link = manifest.with_name("raw")
     given = call.files.raw or os.environ.get(variable, "")
-    if not given and link.is_dir():  # as before: a new version of the code is no reason to look elsewhere
+    downloaded = Path(f"data/{label}").resolve()
+    # As before: a new version of the code is no reason to look elsewhere. What was downloaded is checked anew.
+    if not given and link.is_dir() and link.resolve() != downloaded:
         given = str(link.resolve())
         print(f"{variable} is not set; {given} is looked through again")
-    folder = Path(given or f"data/{label}").expanduser().resolve()
+    folder = Path(given).expanduser().resolve() if given else downloaded
     if not given:
         if not (remote := getattr(call.module, "DOWNLOADS", ())):
             origin = getattr(call.module, "BY_HAND", "")

@@ -21,7 +21,7 @@ COLUMNS = """claim member relation reference dataset metric ours ours_spread n s
 HEAD = ("", "ours", "", "reference", "difference", "95 %", "images", "")
 SIGN = {"above": 1, "below": -1}
 # What a number has, as a side.
-NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0, "repeats": False}
+NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0, "repeats": False, "several": False}
 DECIMALS = 2
 
 
@@ -78,6 +78,7 @@ def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
         "holds": holds(comparison.relation, difference, images, within),
         "missing": ours["missing"] + theirs["missing"],
         "repeats": ours["repeats"] or theirs["repeats"],
+        "several": ours["several"] or theirs["several"],
     }
 
 
@@ -139,7 +140,7 @@ def foot(lines: pd.DataFrame) -> str:
     """What the numbers of a claim are of."""
     seeds = span([n for n in [*lines["seeds"], *lines["theirs_seeds"]] if n], "seed")
     several = lines[["seeds_spread", "theirs_seeds_spread"]].notna().any(axis=None)
-    over = spread_over(lines["repeats"]) + (", in brackets over the means of seeds" if several else "")
+    over = spread_over(lines) + (", in brackets over the means of seeds" if several else "")
     metrics = ", ".join(dict.fromkeys(lines["metric"]))
     said = f"{metrics}: n = {span(lines['n'])} scores a mean, {seeds}; ± is over {over}; "
     if lines["low"].notna().any():

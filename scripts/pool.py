@@ -13,8 +13,9 @@ import pandas as pd
 
 from evidence import cli, io, pages, tables
 from evidence.errors import BadInput
+from evidence.scores import span
 
-SAME = 0.005  # means of a seed in two records that differ by less are the same measurement again
+SAME = 0.01  # means of a seed in two records that differ by less of themselves, or of their spread, are the same again
 FACTS = ("Commit", "Machine", "Time of the whole scale", "Training")
 
 
@@ -84,13 +85,17 @@ def known(records: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     for key, lines in table.groupby([*pages.AXES, "seed"], sort=False):
         first, *others = lines.itertuples()
         for other in others:
-            if abs(other.mean - first.mean) > SAME:
+            if abs(other.mean - first.mean) > SAME * max(abs(first.mean), first.spread if first.spread > 0 else 0):
                 where = ", ".join(filter(None, key[:-1]))
                 said.append(
                     f"- Seed {key[-1]} of {where} is in two records: {first.mean:.3f} in {first.record} counts, "
                     f"{other.mean:.3f} in {other.record} does not."
                 )
-    return table.drop_duplicates([*pages.AXES, "seed"]), [*said, ""] if said else []
+    table = table.drop_duplicates([*pages.AXES, "seed"])
+    for key, lines in table.groupby(list(pages.AXES), sort=False):
+        if lines["n"].nunique() > 1:
+            said.append(f"- Seeds of {', '.join(filter(None, key))} are of {span(lines['n'])} scores.")
+    return table, [*said, ""] if said else []
 
 
 def table_of(name: str, spec: Mapping[str, Any], seeds: pd.DataFrame) -> pd.DataFrame | None:

@@ -17,7 +17,7 @@ from evidence import cli, io, pages, signatures
 from evidence.errors import BadInput
 from evidence.scores import Files, of_seeds
 
-SEEDS = [*pages.AXES, *"seed mean spread n missing repeats better source".split()]
+SEEDS = [*pages.AXES, *"seed mean spread n missing repeats several better source".split()]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,6 +41,9 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"{page} is missing; make the scale first: snakemake --configfile scales/<scale>.yaml")
     name = folder.name if scale.name in ("paper", folder.name) else f"{folder.name}-{scale.name}"
     name, out = args.name or name, Path(args.out)
+    kept = out / f"{name}.md"
+    if kept.is_file() and "\n- **Run** [" in kept.read_text(encoding="utf-8"):
+        raise BadInput(f"{kept} is a page of several records, by pool.py; call this one something else: --name")
     text = page.read_text(encoding="utf-8")
     head, line, rest = text.partition("- **Training**")
     text = f"{head}- **Time of the whole scale**: {times(scale)}\n{line}{rest}"
@@ -55,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         text = text.replace(f"({picture})", f"({copy})")
         with io.replacing(out / copy) as aside:
             shutil.copy(folder / picture, aside)
-    io.save_text(out / f"{name}.md", text)
+    io.save_text(kept, text)
     if tables:
         io.save_table(out / f"{name}.csv", pd.concat(tables, ignore_index=True))
         io.save_table(out / f"{name}-seeds.csv", seeds(folder, scale))
@@ -65,23 +68,30 @@ def main(argv: list[str] | None = None) -> None:
     measured = curves(folder, scale)
     if len(measured):
         io.save_table(out / f"{name}-curves.csv", measured)
-    print(out / f"{name}.md")
+    print(kept)
 
 
 def seeds(folder: Path, scale: Path) -> pd.DataFrame:
     """What each seed contributes to the cells of the page's tables: what ``pool.py`` puts together with other runs."""
     specs, rows = pages.load(f"papers/{folder.name}.yaml")["tables"], {}
-    made = [specs[path.stem] for path in sorted(folder.glob("*.csv")) if path.stem in specs]
-    for cell in (cell for spec in made for cell in pages.cells(spec)):
-        paths = sorted(Path(cell.scores(str(scale), 0)).parent.glob("seed*.parquet"))
-        if cell.key in rows or not paths:
-            continue
-        scores = Files(map(str, paths), str(scale)).of(cell)
-        rows[cell.key] = of_seeds(scores, cell.at).assign(
-            **dict(zip(pages.AXES, cell.key, strict=True)),
-            source=io.load_json(scale / cell.dataset / "data" / "info.json")["source"],
-            better=next(iter(scores.values())).attrs.get("better", "higher"),
-        )
+    for path in (path for path in sorted(folder.glob("*.csv")) if path.stem in specs):
+        made = {(line.row, line.column): line.seeds for line in pd.read_csv(path, keep_default_na=False).itertuples()}
+        for cell in pages.cells(specs[path.stem]):
+            files = sorted(Path(cell.scores(str(scale), 0)).parent.glob("seed*.parquet"))
+            if cell.key in rows or (cell.row, cell.column) not in made:
+                continue
+            if len(files) != (count := made[cell.row, cell.column]):
+                where = files[0].parent if files else scale
+                raise BadInput(
+                    f"{path} has {count} seeds of {cell.row!r}, but there are scores of {len(files)} in {where}; make "
+                    "the table again, or take the others away"
+                )
+            scores = Files(map(str, files), str(scale)).of(cell)
+            rows[cell.key] = of_seeds(scores, cell.at).assign(
+                **dict(zip(pages.AXES, cell.key, strict=True)),
+                source=io.load_json(scale / cell.dataset / "data" / "info.json")["source"],
+                better=next(iter(scores.values())).attrs.get("better", "higher"),
+            )
     table = pd.concat(rows.values()) if rows else pd.DataFrame(columns=SEEDS)
     return table[SEEDS]
 

@@ -33,5 +33,6 @@ def moved(plan) -> None:
         if before and manifest.is_file() and Path(path).expanduser().resolve() != before:
             raise BadInput(
                 f"{dataset} was made from {before}, but now {path} is given. If these are other files, use another "
-                f"scale, or make all anew: rm {manifest}; if the same files moved: ln -sfn {path} {link}"
+                f"scale, or make all anew: rm {manifest}, then add --forcerun fetch; if the same files moved: "
+                f"ln -sfn {path} {link}"
             )

@@ -47,7 +47,8 @@ def of_seeds(scores: Scores, at: str) -> pd.DataFrame:
 
     Returns:
         ``seed``; ``mean`` of the scores that exist, and their ``spread`` around it, NaN below two; ``n`` of them;
-        ``missing``, how many do not exist; whether they are ``repeats``, each of all images together.
+        ``missing``, how many do not exist; whether they are ``repeats``, each of all images together, or ``several`` of
+        an image.
     """
     rows = []
     for seed, table in scores.items():
@@ -62,6 +63,7 @@ def of_seeds(scores: Scores, at: str) -> pd.DataFrame:
                 "n": n,
                 "missing": len(values) - n,
                 "repeats": bool(len(values) > 1 and table["sample"].isna().all()),
+                "several": bool(table["sample"].dropna().duplicated().any()),
             }
         )
     return pd.DataFrame(rows)
@@ -72,13 +74,14 @@ def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
 
     Args:
         seeds: a row a seed, as ``of_seeds`` makes it; without a row, nothing is known.
-        over: what ``ours_spread`` is over. ``sample``: the images around the mean of their seed, or where each score is
-            of all images, and there are several, their repeats. ``seed``: the means of the seeds, which
-            ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
+        over: what ``ours_spread`` is over. ``sample``: the scores around the mean of their seed, one an image, or
+            several, or where each score is of all images, and there are several, their repeats. ``seed``: the means of
+            the seeds, which ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
 
     Returns:
         ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many;
-        ``missing``, how many scores do not exist, ``of`` how many; and whether the scores are ``repeats``.
+        ``missing``, how many scores do not exist, ``of`` how many; and whether the scores are ``repeats``, or
+        ``several`` of an image.
     """
     means, spreads = seeds["mean"].dropna(), seeds["spread"].dropna()
     over_images = float(np.sqrt(np.mean(np.square(spreads)))) if len(spreads) else np.nan
@@ -92,6 +95,7 @@ def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
         "missing": int(seeds["missing"].sum()),
         "of": int((seeds["n"] + seeds["missing"]).sum()),
         "repeats": bool(seeds["repeats"].any()),
+        "several": bool(seeds["several"].any()),
     }
 
 
@@ -128,11 +132,12 @@ def number(mean: float, spread: float, decimals: int, over_seeds: float = np.nan
     return text + (f" (± {over_seeds:.{decimals}f})" if np.isfinite(over_seeds) else "")
 
 
-def spread_over(repeats: pd.Series) -> str:
-    """What spreads over scores are over, in words."""
-    if repeats.all():
+def spread_over(lines: pd.DataFrame) -> str:
+    """What spreads over scores are over, in words; ``lines`` are as ``pooled`` makes them."""
+    if lines["repeats"].all():
         return "repeats"
-    return "images, or repeats where a score is of all images" if repeats.any() else "images"
+    images = "images and what is repeated of each" if lines["several"].any() else "images"
+    return f"{images}, or repeats where a score is of all images" if lines["repeats"].any() else images
 
 
 def span(counts: Iterable[int], noun: str = "") -> str:

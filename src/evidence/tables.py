@@ -62,7 +62,7 @@ def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
             beside = [number(cell.published, cell.published_spread, decimals), ours, said]
             line += beside if cell.Index in known else [ours]
         lines.append(line + ([span(cells.loc[cells["seeds"] > 0, "seeds"])] if differing else []))
-    spread = spread_over(there["repeats"]) if over == "sample" else "seeds"
+    spread = spread_over(there) if over == "sample" else "seeds"
     spread += ", in brackets over the means of seeds" if both else ""
     said = [
         f"n = {span(there['n'])} scores a cell, {span(there['seeds'], 'seed')}; ± is over {spread}; "

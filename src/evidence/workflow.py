@@ -404,7 +404,8 @@ class Plan:
             checks.known(f"figures.{name}.options", key, signature.options)
         signature.check(f"figures.{name}.options", options)
         for key in HEADINGS & options.keys():
-            for heading in [options[key]] if isinstance(options[key], str) else options[key]:
+            headings = options[key] if isinstance(options[key], list) else [options[key]]
+            for heading in (str(each) for each in headings if each != ""):
                 checks.known(f"figures.{name}.options.{key}, among the methods", heading, spec.get("methods", {}))
         if "metric" in spec and not self._shows(spec, "scores"):
             raise BadInput(f"figures.{name}: a {kind} shows no scores; leave out the metric, {spec['metric']!r}")

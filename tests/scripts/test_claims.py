@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from evidence import io, pages
+from evidence import io, pages, tables
 from evidence.scores import interval
 
 VALUES = {  # dataset/method → seed → four images
@@ -161,11 +161,11 @@ def test_a_claim_or_a_score_that_is_not_there_is_refused(judge, script, tmp_path
 def test_claims_are_kept_beside_the_tables(script, tmp_path):
     folder = tmp_path / "results" / "quick" / "papers" / "baumgartner2018"
     io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n")
-    io.save_table(folder / "table1.csv", pd.DataFrame({"table": ["table1"], "source": ["generated"]}))
+    io.save_table(folder / "table1.csv", pd.DataFrame({name: [1] for name in tables.COLUMNS}))
     io.save_table(folder / "claims.csv", pd.DataFrame({"claim": ["centre"], "source": ["generated"]}))
     status, text = script("record", folder, "--out", tmp_path / "out")
     assert status == 0, text
-    assert pd.read_csv(tmp_path / "out" / "baumgartner2018-quick.csv").columns.tolist() == ["table", "source"]
+    assert pd.read_csv(tmp_path / "out" / "baumgartner2018-quick.csv").columns.tolist() == tables.COLUMNS
     assert pd.read_csv(tmp_path / "out" / "baumgartner2018-quick-claims.csv")["claim"].tolist() == ["centre"]
 
 

@@ -1,5 +1,7 @@
 """One table of scores a method, whatever number of maps it draws, and of what it measured of itself."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,8 @@ import torch
 from evidence import io, weights
 from evidence.networks.c3d import Classifier
 from evidence.networks.latent import Generator
+
+evaluate = importlib.import_module("scripts.evaluate")
 
 
 @pytest.fixture
@@ -182,3 +186,12 @@ def test_a_method_is_asked_for_some_of_the_images(script, dataset, networks, tmp
     assert len(io.load_array(tmp_path / "maps.npy")) == len(table) == 1
     assert table["sample"].isin(explained(dataset)).all()
     assert table.attrs["explain"] == 1
+
+
+def test_several_scores_of_a_sample_keep_its_name():
+    found = {"precision": np.array([[1.0, 2.0], [3.0, 4.0]]), "auc": np.array([0.5, 0.6, 0.7])}
+    table = evaluate.tidy("", found, np.array([7, 9]), np.array([True, False]))
+    several = table[table["at"] == "precision"]
+    assert several["sample"].tolist() == [7, 7, 9, 9]
+    np.testing.assert_array_equal(several["value"], [1, 2, np.nan, np.nan])
+    assert table[table["at"] == "auc"]["sample"].isna().all(), "three of two samples are of all"

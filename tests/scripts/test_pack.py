@@ -83,6 +83,21 @@ def test_the_explained_are_test_samples_of_class_1(choose):
     assert facts["range"] == [-1, 1]
 
 
+def test_all_are_explained_where_nothing_is_said(choose):
+    index, facts = choose()
+    assert facts["explained"] == ((index["split"] == "test") & (index["label"] == 1)).sum() > 0
+    assert facts["settings"] == {}
+
+
+def test_what_an_older_version_packed_is_packed_again(script, tmp_path):
+    io.save_table(tmp_path / "i.parquet", pd.DataFrame({"label": [1]}))
+    io.save_json(tmp_path / "i.json", {"settings": {}})
+    words = ("--index", tmp_path / "i.parquet", "--info", tmp_path / "i.json")
+    status, text = script("choose", *words, "--explained", tmp_path / "e.parquet", "--facts", tmp_path / "f.json")
+    assert status == 1
+    assert "i.json lacks classes and split seed: pack it again" in text
+
+
 def test_some_of_the_baseline_are_explained_where_they_are_asked_for(choose):
     index, facts = choose("--explain", "3", "--explain_baseline", "2")
     assert sorted(index.query("explain")["label"]) == [0, 0, 1, 1, 1]

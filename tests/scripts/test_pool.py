@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evidence import io
+from evidence import io, pages
 
 METHODS = ("vagan", "vagan_b", "vagan_d10", "intensity")  # of the table of variants, and a floor of another
 
@@ -26,10 +26,14 @@ def records(script, root, monkeypatch, tmp_path):
                 values[3] = np.nan if method == "vagan_b" else values[3]
                 table = pd.DataFrame({"map": "", "sample": range(20), "at": "", "value": values})
                 io.save_table(results / f"synthetic/scores/ncc/{method}/seed{seed}.parquet", table, better="higher")
-        io.save_text(
-            folder / "variants.csv", "source\ngenerated\n"
-        )  # which tables there are; not read for their numbers
-        io.save_text(folder / "steady.csv", "source\ngenerated\n")
+        specs = pages.load("papers/baumgartner2018.yaml")["tables"]
+        for table in ("variants", "steady"):
+            lines = [
+                {"row": cell.row, "column": cell.column, "seeds": len(seeds[cell.method]), "source": "generated"}
+                for cell in pages.cells(specs[table])
+                if cell.method in seeds and cell.metric == "ncc"
+            ]
+            io.save_table(folder / f"{table}.csv", pd.DataFrame(lines, columns=["row", "column", "seeds", "source"]))
         head = (
             f"# t\n\n- **Scale**: {scale}\n- **Data**: synthetic, boxes\n- **Machine**: {name}\n- **Training**: 1\n\n"
         )
@@ -109,6 +113,25 @@ def test_records_of_two_scales_are_not_put_together(records, pool):
     assert status == 1
     assert "one.md is of scale paper and" in text
     assert "two.md of quick: put records of one scale together" in text
+
+
+def test_a_record_does_not_take_the_place_of_such_a_page(records, pool, script, tmp_path):
+    pool(records("one", {"vagan": [0]}))
+    folder = tmp_path / "one" / "results" / "paper" / "papers" / "baumgartner2018"
+    status, said = script("record", folder, "--out", tmp_path / "measured", "--name", "all")
+    assert status == 1
+    assert "all.md is a page of several records, by pool.py; call this one something else: --name" in said
+
+
+def test_scores_that_are_not_in_the_table_are_not_recorded(records, script, tmp_path):
+    records("one", {"vagan": [0]})
+    folder = tmp_path / "one" / "results" / "paper"
+    first = folder / "synthetic/scores/ncc/vagan/seed0.parquet"
+    io.save_table(first.with_name("seed7.parquet"), io.load_table(first))
+    status, said = script("record", folder / "papers" / "baumgartner2018", "--out", tmp_path / "measured")
+    assert status == 1
+    assert "has 1 seeds of 'A" in said
+    assert "but there are scores of 2 in" in said
 
 
 def test_what_cannot_be_put_together_is_named(records, pool, tmp_path):

@@ -187,7 +187,8 @@ def test_pictures_of_real_images_are_kept_only_where_somebody_says_so(script, tm
     io.save_text(folder / "page.md", "# t\n\n- **Training**: x\n\n![gallery](gallery.png)\n\n![curves](curves.png)\n")
     for picture in ("gallery", "curves"):
         (folder / f"{picture}.png").write_bytes(b"\x89PNG")
-    io.save_table(folder / "networks.csv", pd.DataFrame({"source": ["real"]}))
+    none = {"row": ["x"], "column": ["y"], "seeds": [1]}  # which the paper has not
+    io.save_table(folder / "networks.csv", pd.DataFrame({**none, "source": ["real"]}))
     status, text = script("record", folder, "--out", tmp_path / "out", *words)
     assert status == 0, text
     kept = {path.name for path in (tmp_path / "out").iterdir()}
@@ -314,6 +315,11 @@ def test_a_spread_over_repeats_is_not_called_one_over_images(settings):
     text = settings({"generated": {"accuracy": repeats, "auc": repeats}, "real": {"accuracy": images, "auc": single}})
     assert "± is over images, or repeats where a score is of all images; real images." in text
     assert "± is over images; real" in settings({"real": {"accuracy": images, "auc": single}})
+
+
+def test_a_spread_over_several_scores_of_an_image_says_so(settings):
+    text = settings({"one": {"size": ([0, 0, 1, 1], [0.1, 0.3, 0.2, 0.2])}})
+    assert "n = 4 scores a cell, 1 seed; ± is over images and what is repeated of each; real images." in text
 
 
 def test_published_stands_beside_ours_in_columns_of_which_the_paper_has_a_number(settings):

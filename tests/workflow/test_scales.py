@@ -125,9 +125,10 @@ def test_real_images_are_planned_from_a_path_on_the_command_line_or_in_the_envir
     by_environment = snakemake(fresh, "-n", "--configfile", "scales/real.yaml", EVIDENCE_RAW_COHORT=str(tmp_path))
     assert jobs(by_config) == jobs(by_environment)
     assert jobs(by_config)["fetch"] == 1
-    commands = re.findall(r"Shell command: (.*)", by_environment.stdout + by_environment.stderr)
-    assert commands
-    assert not [command for command in commands if str(tmp_path) in command], "a path is no reason to run again"
+    for run in (by_config, by_environment):
+        commands = re.findall(r"Shell command: (.*)", run.stdout + run.stderr)
+        assert commands
+        assert not [command for command in commands if str(tmp_path) in command], "a path is no reason to run again"
 
 
 def test_a_dataset_of_ones_own_needs_two_lines(fresh, tmp_path):

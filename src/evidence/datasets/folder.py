@@ -52,12 +52,14 @@ def fetch(raw: Path, *, baseline: str = "", masks: str = "masks", channels: Lite
     images, drawn = defaultdict(list), defaultdict(list)  # by class and name without its ending
     for name in classes:
         found = pictures(raw / name)
-        if nested := next((file for file in sorted((raw / name).glob("*/**/*")) if is_picture(file)), None):
+        if nested := next((file for file in sorted((raw / name).glob("[!.]*/**/*")) if is_picture(file)), None):
             raise BadInput(
                 f"{nested} lies deeper than the folder of its class, {raw / name}, and would be left out; move it "
                 "there (p07__a.png says whose it is), or take it away"
             )
-        if passed := [file.name for file in sorted((raw / name).glob("[!.]*")) if file.is_file() and file not in found]:
+        if passed := [
+            file.name for file in sorted((raw / name).glob("[!.]*")) if file.is_file() and not is_picture(file)
+        ]:
             print(f"{raw / name}: {len(passed)} files are no pictures and passed over, {', '.join(passed[:3])}")
         for image in found:
             images[name, image.stem].append(image)

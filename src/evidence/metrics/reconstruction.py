@@ -34,6 +34,7 @@ def score(samples: pd.DataFrame, images: Images, training: Known) -> Mapping[str
     known = np.asarray(training, np.float32).reshape(len(training), -1)
     flat = np.asarray(images, np.float32).reshape(len(images), -1)
     found["of_mean"] = np.square(flat - known.mean(0)).mean(1, dtype=np.float64)
-    found["of_nearest"] = np.array([np.square(known - image).mean(1, dtype=np.float64).min() for image in flat])
+    parts = [known[start : start + 256] for start in range(0, len(known), 256)]  # differences take as much memory
+    found["of_nearest"] = np.array([min(np.square(part - one).mean(1).min() for part in parts) for one in flat])
     found["nearer"] = (found["mse"] < found["of_mean"]).astype(np.float64)
     return found
