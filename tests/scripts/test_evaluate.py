@@ -11,7 +11,7 @@ from evidence import io, weights
 from evidence.networks.c3d import Classifier
 from evidence.networks.latent import Generator
 
-evaluate = importlib.import_module("scripts.evaluate")
+SCRIPT = importlib.import_module("scripts.evaluate")
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_method_is_asked_for_some_of_the_images(script, dataset, networks, tmp
 
 def test_several_scores_of_a_sample_keep_its_name():
     found = {"precision": np.array([[1.0, 2.0], [3.0, 4.0]]), "auc": np.array([0.5, 0.6, 0.7])}
-    table = evaluate.tidy("", found, np.array([7, 9]), np.array([True, False]))
+    table = SCRIPT.tidy("", found, np.array([7, 9]), np.array([True, False]))
     several = table[table["at"] == "precision"]
     assert several["sample"].tolist() == [7, 7, 9, 9]
     np.testing.assert_array_equal(several["value"], [1, 2, np.nan, np.nan])
