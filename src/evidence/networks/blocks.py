@@ -4,6 +4,8 @@ import math
 
 from torch import nn
 
+from evidence.networks.relu import ReLU
+
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 UPCONVOLUTION = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 NORMALISATION = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -48,13 +50,13 @@ def normalised(spatial_dims: int, inputs: int, outputs: int, *, inplace: bool = 
     In place, ReLU is twice as fast and the network needs a third less memory, but no hook can watch it.
     """
     layer = convolution(spatial_dims, inputs, outputs, bias=False)
-    return nn.Sequential(layer, normalisation(spatial_dims, outputs), nn.ReLU(inplace))
+    return nn.Sequential(layer, normalisation(spatial_dims, outputs), ReLU() if inplace else nn.ReLU())
 
 
 def upsampled(spatial_dims: int, inputs: int, outputs: int) -> nn.Sequential:
     """Transposed convolution that doubles the size, batch normalisation, ReLU in place."""
     layer = UPCONVOLUTION[spatial_dims](inputs, outputs, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(initialise(layer), normalisation(spatial_dims, outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(initialise(layer), normalisation(spatial_dims, outputs), ReLU())
 
 
 def drawn_as_dcgan(layer: nn.Module) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from evidence.errors import BadInput
 from evidence.networks.blocks import Network, convolution, initialise, normalisation, normalised
 from evidence.networks.lean import MaxPool, transposed
+from evidence.networks.relu import ReLU, gated
 from evidence.shapes import Images, Logits, Values
 
 
@@ -35,7 +36,7 @@ class Critic(Network):
                 layers.append(convolution(spatial_dims, channels, outputs))
                 if place == len(block) - 1 and number < len(blocks) - 1:
                     layers.append(MaxPool())
-                layers.append(nn.ReLU(inplace=True))
+                layers.append(ReLU())
                 channels = outputs
         layers.append(convolution(spatial_dims, channels, 1, kernel=1))
         self.layers = nn.Sequential(*layers)
@@ -76,7 +77,7 @@ class Critic(Network):
             if isinstance(layer, MaxPool):
                 slope = layer.spread(slope, *gates.pop())
             elif isinstance(layer, nn.ReLU):
-                slope = torch.ops.aten.threshold_backward(slope, gates.pop(), 0)
+                slope = gated(slope, gates.pop())
             else:
                 slope = transposed(layer, slope)
         return slope

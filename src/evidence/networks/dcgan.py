@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 from evidence.errors import BadInput
 from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network, drawn_as_dcgan
 from evidence.networks.lean import Doubling
+from evidence.networks.relu import ReLU
 from evidence.shapes import Images, Values
 
 Latents = Tensor  # float32 (batch, z)
@@ -41,10 +42,10 @@ class Generator(Network):
         super().__init__()
         self.z, self.low, self.high, self.dims = z, low, high, len(size)
         first, *others = widths
-        layers: list[nn.Module] = [_first(self.dims, z, first), NORMALISATION[self.dims](first), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [_first(self.dims, z, first), NORMALISATION[self.dims](first), ReLU()]
         inputs = first
         for width in others:
-            layers += [_doubling(self.dims, inputs, width), NORMALISATION[self.dims](width), nn.ReLU(inplace=True)]
+            layers += [_doubling(self.dims, inputs, width), NORMALISATION[self.dims](width), ReLU()]
             inputs = width
         layers += [_last(size, inputs, channels, len(widths)), nn.Tanh()]
         self.layers = nn.Sequential(*layers)

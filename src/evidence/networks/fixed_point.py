@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from evidence.errors import BadInput
 from evidence.networks.blocks import CONVOLUTION, UPCONVOLUTION, Network
+from evidence.networks.relu import ReLU
 from evidence.shapes import Images, Labels, Values
 
 INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
@@ -42,7 +43,7 @@ class Translator(Network):
         conv, up = CONVOLUTION[spatial_dims], UPCONVOLUTION[spatial_dims]
 
         def normalised(layer: nn.Module, outputs: int) -> list[nn.Module]:
-            return [layer, INSTANCE_NORM[spatial_dims](outputs, affine=True), nn.ReLU(inplace=True)]
+            return [layer, INSTANCE_NORM[spatial_dims](outputs, affine=True), ReLU()]
 
         w = width
         layers = normalised(conv(channels + 1, w, 7, padding=3, bias=False), w)
@@ -75,7 +76,7 @@ class Residual(nn.Module):
         self.layers = nn.Sequential(
             conv(width, width, 3, padding=1, bias=False),
             norm(width, affine=True),
-            nn.ReLU(inplace=True),
+            ReLU(),
             conv(width, width, 3, padding=1, bias=False),
             norm(width, affine=True),
         )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from evidence.errors import BadInput
 from evidence.networks.blocks import CONVOLUTION, NORMALISATION, UPCONVOLUTION, Network, drawn_as_dcgan
 from evidence.networks.lean import Doubling, Dropout
+from evidence.networks.relu import ReLU
 from evidence.shapes import Images, Labels, Values
 
 Latents = Tensor  # float32 (batch, z1 + z2)
@@ -48,7 +49,7 @@ class Generator(Network):
         inputs = base
         for width in widths:
             layers += [_doubling(spatial_dims, inputs, width, 5)]
-            layers += [NORMALISATION[spatial_dims](width), nn.ReLU(inplace=True)]
+            layers += [NORMALISATION[spatial_dims](width), ReLU()]
             inputs = width
         layers += [_doubling(spatial_dims, inputs, channels, 8), nn.Tanh()]
         self.layers = nn.Sequential(*layers)

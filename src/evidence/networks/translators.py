@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from evidence.errors import BadInput
 from evidence.networks.blocks import CONVOLUTION, Network
 from evidence.networks.lean import MaxPool
+from evidence.networks.relu import ReLU
 from evidence.shapes import Images, Labels, Values
 
 WIDTHS = (16, 32, 64)  # of the released configuration, for digits of 28×28
@@ -207,9 +208,7 @@ class Affine(nn.Module):
 
 def unit(spatial_dims: int, inputs: int, outputs: int) -> nn.Sequential:
     """Affine map, ReLU, convolution."""
-    return nn.Sequential(
-        Affine(inputs, spatial_dims), nn.ReLU(inplace=True), convolution(spatial_dims, inputs, outputs)
-    )
+    return nn.Sequential(Affine(inputs, spatial_dims), ReLU(), convolution(spatial_dims, inputs, outputs))
 
 
 def convolution(spatial_dims: int, inputs: int, outputs: int, stride: int = 1) -> nn.Module:

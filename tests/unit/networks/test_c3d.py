@@ -9,6 +9,7 @@ from torch import nn
 from evidence.errors import BadInput
 from evidence.networks.c3d import HEADS, Classifier, Critic, class_activation
 from evidence.networks.lean import MaxPool
+from evidence.networks.relu import ReLU
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CONVOLUTION = (nn.Conv2d, nn.Conv3d)
@@ -92,7 +93,7 @@ def test_the_critic_is_plain():
     """No normalisation, a bias everywhere, ReLU after all convolutions but the last."""
     layers = list(Critic(width=2).layers)
     kinds = [type(layer) for layer in layers if not isinstance(layer, MaxPool)]
-    assert kinds == [nn.Conv2d, nn.ReLU] * 9 + [nn.Conv2d]
+    assert kinds == [nn.Conv2d, ReLU] * 9 + [nn.Conv2d]
     for layer in layers:
         assert not isinstance(layer, nn.Conv2d) or (layer.bias is not None and not layer.bias.any())
 
