@@ -45,11 +45,11 @@ rule claims:
 
 rule figure:
     input:
-        unpack(lambda w: plan.figure_files(w.paper, w.figure)),
-        images=lambda w: plan.figure_data(w.paper, w.figure, "images.npy"),
-        truth=lambda w: plan.figure_data(w.paper, w.figure, "truth.npy"),
-        index=lambda w: plan.figure_data(w.paper, w.figure, "explained.parquet"),
-        code=lambda w: plan.code("draw", "figures", plan.figure_kind(w.paper, w.figure)),
+        unpack(lambda w: plan.figure(w.paper, w.figure).files()),
+        images=lambda w: plan.figure(w.paper, w.figure).data("images.npy"),
+        truth=lambda w: plan.figure(w.paper, w.figure).data("truth.npy"),
+        index=lambda w: plan.figure(w.paper, w.figure).data("explained.parquet"),
+        code=lambda w: plan.code("draw", "figures", plan.figure(w.paper, w.figure).kind),
     output:
         pdf="<results>/papers/{paper}/{figure}.pdf",
         png="<results>/papers/{paper}/{figure}.png",
@@ -62,7 +62,7 @@ rule figure:
         "../envs/cpu.yaml"
     params:
         spec=lambda w: plan.spec(w.paper, w.figure),
-        flags=lambda w: plan.figure_flags(w.paper, w.figure),
+        flags=lambda w: plan.figure(w.paper, w.figure).flags(),
     shell:
         "python scripts/draw.py {params.flags} --images {input.images} --truth {input.truth} --index {input.index}"
         " --pdf {output.pdf} --png {output.png} &> {log}"

@@ -6,7 +6,9 @@ keyword-only parameters of its ``attribute`` are its hyperparameters, and its po
 
 import ast
 import functools
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,15 @@ def everywhere() -> dict[str, Signature]:
     return {
         step: _read(PACKAGE / "cohort.py", function) for step, function in (("pack", "settings"), ("choose", "choice"))
     }
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as words of a command line, sorted; lists as JSON, which every flag that takes one reads."""
+    words = []
+    for key, value in sorted(settings.items()):
+        listed = isinstance(value, bool | Sequence | Mapping) and not isinstance(value, str)
+        words += [f"--{key}", shlex.quote(json.dumps(value) if listed else str(value))]
+    return words
 
 
 @functools.cache

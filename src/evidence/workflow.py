@@ -9,15 +9,14 @@ and hyperparameters against the sources themselves.
 import json
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from evidence import checks, pages, raw, signatures, sources
+from evidence.drawing import Figure
 from evidence.errors import BadInput
 from evidence.pages import Cell
-
-HEADINGS = {"healed", "pictures", "worst"}  # options of figures that name methods by their headings
 
 
 class Plan:
@@ -85,7 +84,7 @@ class Plan:
         elif dataset:
             settings |= self.entry("datasets", dataset).get(label) or {}
         named = [] if function in signatures.everywhere() else [self.kind(section, label)]
-        return " ".join([*named, *_flags(settings)])
+        return " ".join([*named, *signatures.flags(settings)])
 
     def seeds_of(self, dataset: str, section: str, label: str) -> list[int]:
         """The seeds with which an entry is made for a dataset: those that both, and all models behind it, allow."""
@@ -154,7 +153,7 @@ class Plan:
             model, _, network = reference.partition(".")
             path = self.weights_of(model, dataset, seed)
             flags[role] = f"{path}#{network}" if network else path
-        return " ".join(_flags(flags))
+        return " ".join(signatures.flags(flags))
 
     def code(self, script: str, folder: str = "", kind: str = "") -> list[str]:
         """The source files a job depends on: its script, its module, and all of ours that they import."""
@@ -252,80 +251,9 @@ class Plan:
         """A regular expression for the names of all tables, or figures, of the papers asked for."""
         return "|".join(_unique(name for paper in self.items for name in self.paper(paper)[kind])) or "none"
 
-    def figure_kind(self, paper: str, figure: str) -> str:
-        return self.paper(paper)["figures"][figure]["kind"]
-
-    def figure_data(self, paper: str, figure: str, name: str) -> str:
-        return f"{self.results}/{self.paper(paper)['figures'][figure]['dataset']}/data/{name}"
-
-    def figure_files(self, paper: str, figure: str) -> dict[str, list[str]]:
-        """The maps that it shows, of the first seed; and of all seeds scores, where it has a metric, and histories."""
-        spec = self.paper(paper)["figures"][figure]
-        dataset, folder = spec["dataset"], f"{self.results}/{spec['dataset']}"
-        return {
-            "maps": [path.partition("#")[0] for _, path in self._figure_maps(spec)],
-            "samples": [str(Path(path).with_name("samples.parquet")) for _, path in self._figure_maps(spec)],
-            "scores": _unique(path.partition("#")[0] for _, path in self._figure_scores(spec)),
-            "histories": [
-                f"{folder}/models/{label}/seed{seed}/history.parquet"
-                for label in spec.get("models", {}).values()
-                for seed in self.seeds_of(dataset, "models", label)
-            ],
-        }
-
-    def _shows(self, spec: Mapping[str, Any], what: str) -> bool:
-        """Whether a figure is of maps, or scores, as its kind's signature says."""
-        return what in signatures.signature("figures", spec["kind"]).positional
-
-    def _figure_cells(self, spec: Mapping[str, Any]) -> list[Cell]:
-        """The methods of a figure, their headings as rows; the metric is empty where it has none."""
-        methods = spec.get("methods", {}).items()
-        return [Cell(heading, "", spec["dataset"], spec.get("metric", ""), label, "") for heading, label in methods]
-
-    def _figure_maps(self, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Heading and file of each map that a figure shows, ``path#map`` where a method has several."""
-        if not self._shows(spec, "maps"):
-            return []
-        return [
-            (cell.row, self.map_given(cell.method, cell.dataset, self.cell_seeds(cell)[0]))
-            for cell in self._figure_cells(spec)
-        ]
-
-    def _figure_scores(self, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Heading and file of each score that a figure shows, ``path#map`` where a method has several.
-
-        Where it shows maps too, and the scores are of the method as a whole, they are given once, under its label.
-        """
-        if "metric" not in spec:
-            return []
-        cells = self._figure_cells(spec)
-        if self._shows(spec, "maps") and self._of_whole(spec["metric"]):
-            labels = _unique(cell.method.partition(".")[0] for cell in cells)
-            cells = self._figure_cells({**spec, "methods": {label: label for label in labels}})
-        return [
-            (cell.row, cell.scores(self.results, seed) + (f"#{cell.map}" if cell.map else ""))
-            for cell in cells
-            for seed in self.cell_seeds(cell)
-        ]
-
-    def figure_flags(self, paper: str, figure: str) -> str:
-        """The command line of a figure, after its inputs' common part."""
-        spec = self.paper(paper)["figures"][figure]
-        files = self.figure_files(paper, figure)
-        maps, scores = (
-            [f"{heading}={path}" for heading, path in found]
-            for found in (self._figure_maps(spec), self._figure_scores(spec))
-        )
-        headings = [
-            heading
-            for heading, label in spec.get("models", {}).items()
-            for _ in self.seeds_of(spec["dataset"], "models", label)
-        ]
-        histories = [f"{heading}={path}" for heading, path in zip(headings, files["histories"], strict=True)]
-        words = [spec["kind"], *_flags(spec.get("options", {}))]
-        for flag, values in (("--maps", maps), ("--scores", scores), ("--histories", histories)):
-            words += [flag, *map(shlex.quote, values)] if values else []
-        return " ".join(words)
+    def figure(self, paper: str, name: str) -> Figure:
+        """A figure of a paper: its kind, and the files and flags that it is drawn with."""
+        return Figure(self, self.paper(paper)["figures"][name])
 
     def ingredients(self, paper: str) -> dict[str, list[str]]:
         """The facts behind a page: what was packed, trained and explained for it."""
@@ -349,31 +277,18 @@ class Plan:
             if cell.method:
                 yield cell.dataset, "methods", cell.method, seeds
             yield cell.dataset, "metrics", cell.metric, seeds
-        for figure in self.figures(paper):
-            spec = self.paper(paper)["figures"][figure]
-            dataset = spec["dataset"]
-            for cell in self._figure_cells(spec):
-                seeds = self.cell_seeds(cell)
-                yield dataset, "methods", cell.method, seeds if cell.metric else seeds[:1]
-                if cell.metric:
-                    yield dataset, "metrics", cell.metric, seeds
-            for label in spec.get("models", {}).values():
-                yield dataset, "models", label, self.seeds_of(dataset, "models", label)
+        for name in self.figures(paper):
+            yield from self.figure(paper, name).asked()
 
     def _shown(self, paper: str) -> Iterator[tuple[str, str]]:
         """Each method that the items of a paper show, and the metric by which, none where they show its maps."""
         for cell in [cell for table in [*self.tables(paper), ""] for cell in self.cells(paper, table)]:
             if cell.method:
                 yield cell.method, cell.metric
-        for figure in self.figures(paper):
-            spec = self.paper(paper)["figures"][figure]
-            self._check_figure(figure, spec)
-            for cell in self._figure_cells(spec):
-                if of_maps := self._shows(spec, "maps"):
-                    yield cell.method, ""
-                if cell.metric:
-                    once = of_maps and self._of_whole(cell.metric)
-                    yield cell.method.partition(".")[0] if once else cell.method, cell.metric
+        for name in self.figures(paper):
+            figure = self.figure(paper, name)
+            figure.check(f"figures.{name}")
+            yield from figure.shown()
 
     def _models(self, section: str, label: str) -> set[str]:
         """All models behind an entry, through what they need themselves."""
@@ -391,31 +306,15 @@ class Plan:
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
-    def _of_whole(self, metric: str) -> bool:
+    def of_whole(self, metric: str) -> bool:
         """Whether a metric is of a method as a whole, and of none of its maps."""
         asks = signatures.signature("metrics", self.kind("metrics", metric)).positional
         return "samples" in asks and "maps" not in asks
 
-    def _check_figure(self, name: str, spec: Mapping[str, Any]) -> None:
-        """Refuse options that a figure does not take, a metric that it does not show, and scores of none."""
-        kind, options = spec["kind"], spec.get("options", {})
-        signature = signatures.signature("figures", kind)
-        for key in options:
-            checks.known(f"figures.{name}.options", key, signature.options)
-        signature.check(f"figures.{name}.options", options)
-        for key in HEADINGS & options.keys():
-            headings = options[key] if isinstance(options[key], list) else [options[key]]
-            for heading in (str(each) for each in headings if each != ""):
-                checks.known(f"figures.{name}.options.{key}, among the methods", heading, spec.get("methods", {}))
-        if "metric" in spec and not self._shows(spec, "scores"):
-            raise BadInput(f"figures.{name}: a {kind} shows no scores; leave out the metric, {spec['metric']!r}")
-        if "metric" not in spec and self._shows(spec, "scores") and not self._shows(spec, "maps"):
-            raise BadInput(f"figures.{name}: a {kind} shows scores; name the metric")
-
     def _check_method(self, label: str, metric: str) -> None:
         """Refuse a method, or map of one, that a metric cannot score, or that cannot be shown."""
         kind = self.kind("methods", label)
-        checks.map_of(label, signatures.maps(kind), whole=bool(metric) and self._of_whole(metric))
+        checks.map_of(label, signatures.maps(kind), whole=bool(metric) and self.of_whole(metric))
         checks.table_of(label, kind, metric, signatures.methods(self.kind("metrics", metric)) if metric else ())
 
     def _check_papers(self) -> dict[str, dict[str, list[str]]]:
@@ -446,19 +345,6 @@ class Plan:
             except BadInput as error:
                 raise BadInput(f"papers/{name}.yaml: {error}") from None
         return self.items
-
-
-def _flags(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as words of a command line, sorted; lists as JSON, which every flag that takes one reads."""
-    words = []
-    for key, value in sorted(settings.items()):
-        text = (
-            json.dumps(value)
-            if isinstance(value, bool | Sequence | Mapping) and not isinstance(value, str)
-            else str(value)
-        )
-        words += [f"--{key}", shlex.quote(text)]
-    return words
 
 
 def _unique(items: Iterable[Any]) -> list[Any]:

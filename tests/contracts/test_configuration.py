@@ -46,7 +46,7 @@ def test_every_entry_of_every_scale_is_understood(root, scale):
                 read(SECTIONS[section], plan.options(section, label, dataset=dataset if section == "models" else ""))
     for paper in plan.items:
         for figure in plan.figures(paper):
-            words = re.split(" --(?:maps|scores|histories) ", plan.figure_flags(paper, figure))
+            words = re.split(" --(?:maps|scores|histories) ", plan.figure(paper, figure).flags())
             read("figures", words[0])
 
 
@@ -115,6 +115,7 @@ LAYERS = [
         "sampling",
         "chains",
         "trials",
+        "drawing",
         "tables",
         "workflow",
     },

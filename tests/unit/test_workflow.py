@@ -214,10 +214,10 @@ def test_tables_figures_and_pages_ask_for_the_seeds_that_there_are(replicated, r
     found = plan.scores("baumgartner2018", "table1")
     of = {method: [path[-9] for path in found if f"/{method}/" in path] for method in ("gradient", "cam", "vagan")}
     assert of == {"gradient": ["0", "2"], "cam": ["1"], "vagan": ["0", "1", "2"]}
-    shown = plan.figure_files("baumgartner2018", "figure4")["maps"]
+    shown = plan.figure("baumgartner2018", "figure4").files()["maps"]
     assert [path.split("/")[-2] for path in shown] == ["seed0", "seed0", "seed1", "seed0"]
-    assert len(plan.figure_files("baumgartner2018", "curves")["histories"]) == 2 + 3 + 3
-    assert plan.figure_flags("baumgartner2018", "curves").count("Classifier=") == 2
+    assert len(plan.figure("baumgartner2018", "curves").files()["histories"]) == 2 + 3 + 3
+    assert plan.figure("baumgartner2018", "curves").flags().count("Classifier=") == 2
     behind = plan.ingredients("baumgartner2018")
     assert sum("/models/classifier/" in path for path in behind["weights"]) == 2
     assert sum("/models/cam_classifier/" in path for path in behind["weights"]) == 3, "its accuracy has all seeds"
@@ -310,20 +310,22 @@ def test_one_of_a_methods_maps_is_asked_for_by_its_name(several, root, monkeypat
     assert plan.map_given("cam", "synthetic", 3).endswith("/cam/seed3/maps.npy")
     assert plan.scores("baumgartner2018", "table1") == ["results/quick/synthetic/scores/ncc/syce/seed0.parquet"]
     assert plan.ingredients("baumgartner2018")["samples"] == ["results/quick/synthetic/maps/syce/seed0/samples.parquet"]
-    assert plan.figure_files("baumgartner2018", "figure4")["maps"] == 2 * [
+    assert plan.figure("baumgartner2018", "figure4").files()["maps"] == 2 * [
         "results/quick/synthetic/maps/syce/seed0/maps.npy"
     ]
-    assert "syce.v1=results/quick/synthetic/maps/syce/seed0/maps.npy#v1" in plan.figure_flags(
-        "baumgartner2018", "figure4"
+    assert (
+        "syce.v1=results/quick/synthetic/maps/syce/seed0/maps.npy#v1"
+        in plan.figure("baumgartner2018", "figure4").flags()
     )
     monkeypatch.setattr(
         Plan, "paper", lambda self, name: shown("syce.v1", "syce.v2k", kind="perturbation", metric="ncc")
     )
-    assert plan.figure_files("baumgartner2018", "figure4")["scores"] == [
+    assert plan.figure("baumgartner2018", "figure4").files()["scores"] == [
         "results/quick/synthetic/scores/ncc/syce/seed0.parquet"
     ]
-    assert "syce.v2k=results/quick/synthetic/scores/ncc/syce/seed0.parquet#v2k" in plan.figure_flags(
-        "baumgartner2018", "figure4"
+    assert (
+        "syce.v2k=results/quick/synthetic/scores/ncc/syce/seed0.parquet#v2k"
+        in plan.figure("baumgartner2018", "figure4").flags()
     )
 
 
@@ -414,7 +416,7 @@ def test_a_metric_of_a_methods_table_asks_for_none_of_its_maps(measured, root, m
     plan = Plan(measured, root)
     path = "results/quick/synthetic/scores/rising/way/seed0.parquet"
     assert plan.scores("baumgartner2018", "table1") == [path]
-    assert f"way={path}" in plan.figure_flags("baumgartner2018", "figure4")
+    assert f"way={path}" in plan.figure("baumgartner2018", "figure4").flags()
     both = [f"results/quick/synthetic/maps/{method}/seed0/samples.parquet" for method in ("found", "way")]
     assert plan.ingredients("baumgartner2018")["samples"] == both, "its inversion is behind the page too"
 
@@ -438,7 +440,7 @@ def test_a_metric_that_cannot_score_a_method_is_refused(measured, root, monkeypa
 
 def flags_of(plan, name):
     """Flag → what stands behind it in the command line of a figure."""
-    words, found = shlex.split(plan.figure_flags("baumgartner2018", name)), {}
+    words, found = shlex.split(plan.figure("baumgartner2018", name).flags()), {}
     for word in words[1:]:
         if word.startswith("--"):
             values = found.setdefault(word, [])
@@ -458,7 +460,7 @@ def test_a_figure_of_maps_and_of_their_method_has_the_scores_of_each_seed_once(m
     scores = [f"{folder}/scores/rising/way/seed{seed}.parquet" for seed in (1, 2)]
     beside = maps.replace("maps.npy", "samples.parquet")
     files = {"maps": [maps, maps], "samples": [beside, beside], "scores": scores, "histories": []}
-    assert plan.figure_files("baumgartner2018", "figure5") == files
+    assert plan.figure("baumgartner2018", "figure5").files() == files
     assert flags_of(plan, "figure5") == {
         "--at": ['["p00", "p10"]'],
         "--maps": [f"0={maps}#f00", f"1={maps}#f10"],
