@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from evidence.errors import BadInput
+from evidence.networks.latent import typical
 from evidence.networks.log_odds import LogOdds
 from evidence.resuming import Keeper
-from evidence.shapes import Images, Values
+from evidence.shapes import Images, Labels, Values
 
 EVERY = 50  # iterations between two looks at who has finished, and at the clock
 BETAS, EPSILON = (0.5, 0.999), 1e-8
@@ -27,7 +28,7 @@ class Recipe:
     """How latents are sought; ``attribution.inversion`` explains each."""
 
     optimiser: Literal["adam", "sgd"]
-    initial: Literal["zeros", "normal"]
+    initial: Literal["zeros", "normal", "encoder"]
     lr: float
     mse: float
     bce: float
@@ -62,6 +63,18 @@ def starts(streams: Sequence[int], generator: nn.Module, initial: str, device: t
     return latents
 
 
+@torch.no_grad()
+def guesses(images: Images, decided: Labels, generator: nn.Module, encoder: nn.Module) -> Tensor:
+    """What the encoder that learnt with a generator takes for the latents of images of the classes ``decided``."""
+    if getattr(encoder, "sizes", None) != (1, sum(generator.sizes)):
+        raise BadInput(
+            f"the encoder does not find one latent of {sum(generator.sizes)} numbers, as the generator takes; give the "
+            "encoder that was trained with it"
+        )
+    shares = (images - generator.low) / (generator.high - generator.low)
+    return typical(encoder(shares).squeeze(1), decided, generator.sizes)
+
+
 def invert(
     images: Images,
     generator: nn.Module,
@@ -69,6 +82,7 @@ def invert(
     streams: Sequence[int],
     recipe: Recipe,
     keeper: Keeper,
+    encoder: nn.Module | None = None,
 ) -> Found:
     """Descend from each image's start until its steps are over, or its loss stays.
 
@@ -78,15 +92,24 @@ def invert(
         raise BadInput(f"a {type(generator).__name__} draws nothing from latents; give the generator of a medxgan")
     if recipe.steps < 1 or recipe.lr <= 0:
         raise BadInput(f"inversion takes 1 step or more, and lr above 0, not {recipe.steps} and {recipe.lr}")
+    if (recipe.initial == "encoder") != (encoder is not None):
+        raise BadInput(
+            "an encoder, and initial: encoder, go together: name the one that was trained with the generator among the "
+            "method's needs, encoder: medxgan.encoder, or start from zeros or normal"
+        )
     if generator(starts(streams[:1], generator, "zeros", images.device)).shape[1:] != images.shape[1:]:
         raise BadInput(
             f"the generator draws other images than these, of {tuple(images.shape[1:])}; which was it trained on?"
         )
     score = LogOdds(classifier, 1)
     target = score(images).sigmoid()
+    if encoder is None:
+        first = starts(streams, generator, recipe.initial, images.device)
+    else:
+        first = guesses(images, (target >= 0.5).long(), generator, encoder)
     now = {
         "iteration": torch.zeros((), dtype=torch.int64),
-        "latents": starts(streams, generator, recipe.initial, images.device),
+        "latents": first,
         "best": torch.full((len(images),), torch.inf, device=images.device),
         "improved": torch.zeros(len(images), dtype=torch.int64, device=images.device),
         "ended": torch.zeros(len(images), dtype=torch.int64, device=images.device),  # 0: not yet

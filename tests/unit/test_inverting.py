@@ -5,9 +5,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy, mse_loss
 
 from evidence.errors import BadInput
-from evidence.inverting import Recipe, invert, starts
+from evidence.inverting import Recipe, guesses, invert, starts
+from evidence.networks.encoder import Encoder
 from evidence.networks.filters import grey
-from evidence.networks.latent import Generator
+from evidence.networks.latent import Generator, typical
 from evidence.networks.unet import MapGenerator
 from evidence.resuming import Keeper
 
@@ -68,6 +69,37 @@ def test_many_at_once_are_what_each_alone_is_with_the_optimisers_of_torch(
     for image, stream, latents in zip(images, (7, 8, 9), found.latents, strict=True):
         assert torch.allclose(latents, slowly(image[None], generator, stream, recipe)[0], atol=2e-4)
     assert found.iterations.tolist() == [60, 60, 60]
+
+
+def encoder_for(images, z=5):
+    torch.manual_seed(3)
+    return Encoder(size=tuple(images.shape[2:]), widths=(4,), codes=1, z=z).eval().requires_grad_(False)
+
+
+def test_a_descent_may_start_where_the_encoder_puts_an_image(generator, images):
+    """z2 of an image that is decided for class 0 starts at zeros, as such images are drawn."""
+    images = torch.cat([images.abs(), -images.abs()]).clamp(-1, 1)
+    encoder = encoder_for(images)
+    decided = (images.flatten(1).mean(1) >= 0).long()
+    assert decided.tolist() == [1, 1, 1, 0, 0, 0]
+    recipe = Recipe("adam", "encoder", 1e-6, 4.0, 1.0, 1, 0, 1e-4)
+    found = invert(images, generator, Bright(), range(6), recipe, Keeper(), encoder)
+    expected = typical(encoder((images + 1) / 2)[:, 0], decided, (3, 2))
+    assert torch.allclose(found.latents, expected, atol=1e-5)
+    assert (guesses(images, decided, generator, encoder)[3:, 3:] == 0).all()
+    again = invert(images, generator, Bright(), range(10, 16), recipe, Keeper(), encoder)
+    assert torch.equal(found.latents, again.latents), "nothing is drawn"
+
+
+@pytest.mark.parametrize(
+    ("initial", "z", "message"),
+    [("encoder", None, "go together"), ("normal", 5, "go together"), ("encoder", 4, "does not find one latent of 5")],
+)
+def test_an_encoder_that_is_missing_or_of_no_use_is_refused(generator, images, initial, z, message):
+    recipe = Recipe("adam", initial, 0.1, 4.0, 1.0, 1, 0, 1e-4)
+    encoder = z and encoder_for(images, z)
+    with pytest.raises(BadInput, match=message):
+        invert(images, generator, Bright(), [1, 2, 3], recipe, Keeper(), encoder)
 
 
 def test_it_finds_an_image_that_the_generator_draws(generator, images):

@@ -21,9 +21,10 @@ def attribute(
     classifier: nn.Module,
     streams: Sequence[int],
     keeper: Keeper,
+    encoder: nn.Module | None = None,
     *,
     optimiser: Literal["adam", "sgd"] = "adam",
-    initial: Literal["zeros", "normal"] = "zeros",
+    initial: Literal["zeros", "normal", "encoder"] = "zeros",
     lr: float = 0.01,
     mse: float = 4.0,
     bce: float = 1.0,
@@ -41,7 +42,8 @@ def attribute(
 
     Args:
         optimiser: ``adam`` with decays of 0.5 and 0.999, as released, or plain descent (``sgd``), as the paper says.
-        initial: where z1 starts: at ``zeros``, as released, or drawn from N(0, I), as the paper says. z2 is drawn.
+        initial: where z1 starts: at ``zeros``, as released, or drawn from N(0, I), as the paper says; z2 is drawn. Or
+            where the ``encoder`` that learnt with the generator puts the image, z1 and z2 alike, ours.
         lr: learning rate. Released: 0.01.
         mse: weight of the mean square difference to the image, of intensities in [-1, 1]. Paper: 1; released: 4 for
             X-rays, for MRI nothing but this term.
@@ -68,7 +70,7 @@ def attribute(
         patience=patience,
         least=least,
     )
-    found = inverting.invert(images, generator, classifier, streams, recipe, keeper)
+    found = inverting.invert(images, generator, classifier, streams, recipe, keeper, encoder)
     drawn = generator(found.latents)
     probability = LogOdds(classifier, 1).probability
     columns = {

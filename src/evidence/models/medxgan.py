@@ -14,11 +14,12 @@ from evidence.deciding import Decisions
 from evidence.errors import BadInput
 from evidence.generating import coarse, fade, kernel_distance, likely, seen, spread, variation
 from evidence.networks.blocks import Network
-from evidence.networks.latent import Discriminator, Generator, draw
+from evidence.networks.encoder import Encoder
+from evidence.networks.latent import Discriminator, Generator, draw, typical
 from evidence.shapes import Images, Labels, Values
 from evidence.training import Losses, Samples, move_average
 
-NETWORKS = ("generator", "average", "best")
+NETWORKS = ("generator", "average", "best", "encoder")
 AGREED = 0.95  # share of generated images of the class that was asked for, without which no generator is the best
 
 
@@ -28,6 +29,7 @@ class Learner(training.Learner):
     Saved networks: ``generator``, that of the last step as released; ``average``, a moving average of it, ours; and
     ``best``, that average at the validation where its images were nearest to the real ones, of those where the
     classifier agreed on 95 in 100, if there was one. The authors stopped by eye, and say nothing of a choice.
+    ``encoder``, which learns with the generator where ``likeness`` asks for it.
 
     Args:
         shape: channels and size of an image, all sides alike.
@@ -45,6 +47,11 @@ class Learner(training.Learner):
         graded: share of the images of class 1 whose z2 is shortened to a share drawn evenly from 0 to 1, and of which
             the classifier is asked for that probability of class 1. Released: none, so that no one asks for anything
             between z2 = 0 and a whole z2, where latent integrated gradients and the figures' ways lead through.
+        likeness: weight of the mean square difference between real images and what the generator makes of latents that
+            an encoder finds for them, which learns with it. These are of the length that drawn ones have, z2 zeros for
+            class 0. Released: none. From a few hundred images a generator learns to draw some of them, over and over;
+            of no others can an inversion find latents, so what it explains is another image than the one given.
+        encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
         batch: images in a batch, half of either class, which makes up for classes of different number. Released: a copy
@@ -77,6 +84,8 @@ class Learner(training.Learner):
         class_weight: float = 2.0,
         class_loss: Literal["probabilities", "logits"] = "probabilities",
         graded: float = 0.0,
+        likeness: float = 0.0,
+        encoder_widths: tuple[int, ...] = (32, 64, 128, 256),
         lr: float = 2e-4,
         fading: float = 0.0,
         batch: int = 32,
@@ -112,24 +121,30 @@ class Learner(training.Learner):
             high=high,
             spatial_dims=len(size),
         )
+        self.encoder = None
+        if likeness:
+            codes = {"codes": 1, "z": z1 + z2}
+            self.encoder = Encoder(size=tuple(size), channels=channels, widths=tuple(encoder_widths), **codes)
         self.average, self.best = copy.deepcopy(self.generator), copy.deepcopy(self.generator)
         self.register_buffer("best_distance", torch.tensor(float("inf")))
         self.judge = Discriminator(size=tuple(size), channels=channels, widths=tuple(judge_widths), dropout=dropout)
         self.decisions = Decisions(classifier)
+        learning = {"judge": [self.judge], "generator": [self.generator, *([self.encoder] if likeness else [])]}
         self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
-            for name, network in (("judge", self.judge), ("generator", self.generator))
+            name: torch.optim.Adam(nn.ModuleList(networks).parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
+            for name, networks in learning.items()
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
-        self.graded, self.lr, self.fading = graded, lr, fading
-        self.shift, self.brightness, self.low = shift, brightness, low
+        self.graded, self.likeness, self.lr, self.fading = graded, likeness, lr, fading
+        self.shift, self.brightness, self.low, self.high = shift, brightness, low, high
         self.batch, self.steps = batch // 2, steps
         self.validate_every, self.validate_count = validate_every, validate_count
 
     @property
     def networks(self) -> dict[str, Network]:
         best = {"best": self.best} if self.best_distance < float("inf") else {}
-        return {"generator": self.generator, "average": self.average, **best}
+        encoder = {"encoder": self.encoder} if self.encoder is not None else {}
+        return {"generator": self.generator, "average": self.average, **best, **encoder}
 
     def step(self, batches: Iterator[tuple[Tensor, Tensor]], i: int) -> Losses:
         """An update of the discriminator, and one of the generator."""
@@ -140,7 +155,8 @@ class Learner(training.Learner):
         losses = self.descend("judge", self.judge_terms(real))
         labels = torch.arange(len(real), device=real.device) // len(absent)  # those of the real batch
         self.judge.requires_grad_(False)
-        losses |= self.descend("generator", self.generator_terms(labels))
+        likeness = [self.likeness_terms(real, labels)] if self.likeness else []
+        losses |= self.descend("generator", self.generator_terms(labels), *likeness)
         self.judge.requires_grad_(True)
         move_average(self.average, self.generator, self.decay)
         return losses
@@ -165,6 +181,13 @@ class Learner(training.Learner):
             verdict = self.judge(self.seen(generated))
         agreement = class_term(self.decisions.log_odds(generated).float(), asked, self.class_loss)
         return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
+
+    def likeness_terms(self, real: Images, labels: Labels) -> Losses:
+        """Latents that the encoder finds for real images are to make these images."""
+        with machine.autocast():
+            found = self.encoder((real - self.low) / (self.high - self.low)).squeeze(1).float()
+            again = self.generator(typical(found, labels, self.generator.sizes))
+        return {"likeness": self.likeness * (again.float() - real).square().mean()}
 
     def asked(self, labels: Labels) -> Values:
         """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""

@@ -118,6 +118,15 @@ def draw(labels: Labels | Values, sizes: tuple[int, int], random: torch.Generato
     return latents
 
 
+def typical(latents: Latents, labels: Labels, sizes: tuple[int, int]) -> Latents:
+    """Latents of the same directions that might have been drawn for images of these classes: z1 and z2 each of the
+    length √n that n numbers from N(0, 1) nearly have, z2 zeros for class 0."""
+    z1, z2 = (
+        part * (part.shape[1] / (part.square().sum(1, keepdim=True) + 1e-8)).sqrt() for part in latents.split(sizes, 1)
+    )
+    return torch.cat([z1, z2 * labels.unsqueeze(1)], 1)
+
+
 def _doubling(dims: int, inputs: int, outputs: int, kernel: int) -> nn.Module:
     """A transposed convolution of stride 2 without bias or frame."""
     if dims == 2:

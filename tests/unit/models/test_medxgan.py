@@ -107,6 +107,33 @@ def test_the_terms_are_those_of_the_paper_written_slowly():
     assert torch.allclose(found["class"], expected, atol=1e-6)
 
 
+def test_likeness_is_how_well_images_come_back_from_the_latents_that_the_encoder_finds():
+    learner = tiny(likeness=3.0, encoder_widths=(4, 4))
+    learner.generator.eval()
+    real, labels, apart = images(4), torch.tensor([0, 0, 1, 1]), []
+    for image, label in zip(real, labels, strict=True):
+        z1, z2 = learner.encoder((image[None] + 1) / 2)[0, 0].split([3, 2])
+        z1, z2 = z1 / z1.norm() * 3**0.5, z2 / z2.norm() * 2**0.5
+        again = learner.generator(torch.cat([z1, z2 * label])[None])[0]
+        apart.append((again - image).square().mean())
+    found = learner.likeness_terms(real, labels)
+    assert torch.allclose(found["likeness"], 3 * torch.stack(apart).mean(), rtol=1e-5)
+
+
+def test_generator_and_encoder_learn_to_make_the_images_again(tmp_path):
+    """What they make says more of an image than the mean of all, which is their variance away."""
+    greys = np.linspace(-0.9, 0.9, 16, dtype=np.float32)
+    samples = training.Samples(np.tile(greys[:, None, None, None], (1, 1, 32, 32)), np.arange(16) % 2)
+    learner = tiny(steps=200, validate_every=200, batch=16, likeness=20.0, encoder_widths=(8, 8), lr=3e-3)
+    before = [p.clone() for p in learner.encoder.parameters()]
+    history, _ = training.fit(learner, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
+    likeness = history[history["name"] == "likeness"]["value"]
+    assert likeness.iloc[-20:].mean() < 0.5 * 20 * greys.var()
+    assert all(not torch.equal(old, new) for old, new in zip(before, learner.encoder.parameters(), strict=True))
+    assert set(learner.networks) >= {"generator", "average", "encoder"}
+    assert "encoder" not in tiny().networks
+
+
 def test_the_discriminator_sees_images_moved_and_brightened_if_it_is_asked_to():
     """Real and generated ones alike, each by itself; the classifier sees them as they are."""
     learner, seen = tiny(shift=0.25, brightness=0.5), []

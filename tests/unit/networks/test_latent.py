@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch.nn.functional import cosine_similarity
 
 from evidence.errors import BadInput
-from evidence.networks.latent import Discriminator, Generator, draw
+from evidence.networks.latent import Discriminator, Generator, draw, typical
 
 
 def count(network):
@@ -62,6 +63,18 @@ def test_latents_are_standard_normal():
     latents = draw(torch.ones(20_000, dtype=torch.int64), (3, 2), torch.Generator().manual_seed(0))
     assert torch.allclose(latents.mean(0), torch.zeros(5), atol=0.03)
     assert torch.allclose(latents.T.cov(), torch.eye(5), atol=0.05)
+
+
+def test_typical_latents_have_the_length_that_drawn_ones_have_and_their_own_direction():
+    found = 5 * torch.randn(4, 10, generator=torch.Generator().manual_seed(1)) + 2
+    latents = typical(found, torch.tensor([0, 1, 0, 1]), (7, 3))
+    assert torch.allclose(latents[:, :7].norm(dim=1), torch.full((4,), 7**0.5))
+    assert torch.allclose(latents[:, 7:].norm(dim=1), torch.tensor([0.0, 3**0.5, 0.0, 3**0.5]))
+    assert torch.allclose(cosine_similarity(latents[:, :7], found[:, :7]), torch.ones(4))
+    assert torch.allclose(cosine_similarity(latents[1::2, 7:], found[1::2, 7:]), torch.ones(2))
+    drawn = draw(torch.ones(2000, dtype=torch.int64), (1000, 100), torch.Generator().manual_seed(0))
+    assert torch.allclose(drawn[:, :1000].norm(dim=1), torch.tensor(1000**0.5), rtol=0.1)
+    assert typical(torch.zeros(1, 10), torch.ones(1, dtype=torch.int64), (7, 3)).isfinite().all()
 
 
 def test_latents_of_another_size_are_refused():
