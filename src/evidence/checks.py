@@ -126,12 +126,22 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
         known(f"{where}.needs", role, roles)
         model, _, network = str(reference).partition(".")
         known(f"{where}.needs.{role}, among the models", model, config["models"])
-        model_kind = (config["models"][model] or {}).get("kind", model)
-        known(f"{where}.needs.{role}, among the networks of {model}", network or role, signatures.networks(model_kind))
-
+        _network(config, f"{where}.needs.{role}", model, network or role)
     if section == "methods":
         _whole(f"{where}.explain", entry.get("explain", 0), 0, ": so many images at most, 0 for all")
         _latents(config, where, kind, entry)
+
+
+def _network(config: Config, where: str, model: str, network: str) -> None:
+    """A model may save a network of that name and, where it does on request only, was asked for it."""
+    entry = config["models"][model] or {}
+    kind = entry.get("kind", model)
+    known(f"{where}, among the networks of {model}", network, signatures.networks(kind))
+    if option := signatures.on_request(kind).get(network):
+        default = signatures.signature("models", kind).options[option]
+        said = [entry, *((dataset or {}).get(model) or {} for dataset in config["datasets"].values())]
+        if not any(each.get(option, default) for each in said):
+            raise BadInput(f"{where}: {model} saves no {network} unless {option} is set; set models.{model}.{option}")
 
 
 def _latents(config: Config, where: str, kind: str, entry: Config) -> None:

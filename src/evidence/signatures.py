@@ -115,24 +115,29 @@ def networks(kind: str) -> tuple[str, ...]:
     found = _constant(source("models", kind), "NETWORKS")
     if found is None:
         raise BadInput(f"{source('models', kind)} lacks NETWORKS, the names of the networks that it saves")
-    return found
+    return tuple(found)
+
+
+def on_request(kind: str) -> dict[str, str]:
+    """Network → hyperparameter, for those that a model saves only where that is set: ``ON_REQUEST`` of its module."""
+    return _constant(source("models", kind), "ON_REQUEST") or {}
 
 
 def maps(kind: str) -> tuple[str, ...]:
     """The names of a method's maps, ``MAPS`` of its module, where one call draws several; else none."""
-    return _constant(source("attribution", kind), "MAPS") or ()
+    return tuple(_constant(source("attribution", kind), "MAPS") or ())
 
 
 def methods(kind: str) -> tuple[str, ...]:
     """The kinds of methods whose tables a metric reads, ``METHODS`` of its module, where it asks for one; else none."""
-    return _constant(source("metrics", kind), "METHODS") or ()
+    return tuple(_constant(source("metrics", kind), "METHODS") or ())
 
 
 @functools.cache
-def _constant(path: Path, name: str) -> tuple[str, ...] | None:
+def _constant(path: Path, name: str) -> Any:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
-            return tuple(ast.literal_eval(node.value))
+            return ast.literal_eval(node.value)
     return None
 
 

@@ -31,7 +31,7 @@ Losses = dict[str, Tensor]  # the terms of a loss by name, each with its weight
 
 class Learner(nn.Module):
     """What the loop asks of a model; each module in ``evidence.models`` has one, with this name, and ``NETWORKS``, the
-    names of what it may save.
+    names of what it may save; ``ON_REQUEST`` says which of them it saves only where a hyperparameter is set.
 
     ``Learner(shape, <networks it needs>, *, hyperparameters)``. Being a module, all its networks and buffers are its
     state; its optimisers are beside them.

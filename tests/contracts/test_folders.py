@@ -184,7 +184,7 @@ def test_a_phantom_is_a_function_of_its_seed(name, tmp_path):
 WIDTHS = {"dcgan": {"widths": (2, 2, 2), "judge_widths": (2, 2, 2)}}  # of 32×32
 
 
-def tiny_learner(name, kind):
+def tiny_learner(name, kind, **options):
     takes = signatures.signature("models", name).options
     settings = {"width": 2, "hidden": 4, "steps": 4, "batch": 2, "validate_every": 2, "validate_batches": 1, "burst": 2}
     settings |= {
@@ -202,7 +202,7 @@ def tiny_learner(name, kind):
         "validate_count": 4,
         "segmentation": "slic",
     }
-    settings |= WIDTHS.get(name, {})
+    settings |= WIDTHS.get(name, {}) | options
     size = size_for(name, kind)
     networks = networks_for("models", name, size)
     if "classifier" in networks:
@@ -228,6 +228,14 @@ def tiny_samples(size):
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (8, 1, *size)).astype(np.float32)
     return training.Samples(images, np.arange(8) % 2, (images > 0.5).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", [name for name in signatures.names("models") if signatures.on_request(name)])
+def test_what_a_model_saves_on_request_it_does_not_save_unasked(name):
+    for network, option in signatures.on_request(name).items():
+        nothing = type(signatures.signature("models", name).options[option])()
+        assert network in signatures.networks(name)
+        assert network not in tiny_learner(name, "slice", **{option: nothing}).networks
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -54,6 +54,8 @@ def put(config, where, value):
             ["networks of vagan", "did you mean 'average'?"],
         ),
         (("methods", "vagan", "needs"), {"generator": "classifier"}, ["networks of classifier", "'generator'"]),
+        (("methods", "vagan", "needs"), {"generator": "vagan.settled"}, ["saves no settled", "models.vagan.settle"]),
+        (("models", "vagan", "average"), 0.0, ["vagan saves no average unless average is set"]),
         (("methods", "cam", "needs"), {}, ["methods.cam", "'classifier'", "needs"]),
         (("methods", "cam", "lable"), 1, ["methods.cam", "did you mean 'label'?"]),
         (("metrics", "auc", "needs"), {}, ["metrics.auc", "'classifier'"]),
@@ -260,8 +262,9 @@ def test_a_paper_without_claims_has_no_files_of_them(config, root):
 
 
 def test_options_are_sorted_quoted_and_of_the_entry_alone(config, root):
-    config["models"]["vagan"] = {"steps": 3, "lam": 1.5, "norm": "sample", "tanh": False}
-    assert Plan(config, root).options("models", "vagan") == "vagan --lam 1.5 --norm sample --steps 3 --tanh false"
+    config["models"]["vagan"] = {"steps": 3, "lam": 1.5, "norm": "sample", "tanh": False, "average": 0.9}
+    expected = "vagan --average 0.9 --lam 1.5 --norm sample --steps 3 --tanh false"
+    assert Plan(config, root).options("models", "vagan") == expected
 
 
 def test_a_dataset_changes_a_model_for_itself_alone(config, root):
@@ -269,6 +272,12 @@ def test_a_dataset_changes_a_model_for_itself_alone(config, root):
     plan = Plan(config, root)
     assert "--lam 2.0" in plan.options("models", "vagan", dataset="cohort")
     assert "--lam 17.5" in plan.options("models", "vagan", dataset="synthetic")
+
+
+def test_a_dataset_may_ask_for_a_network_that_a_model_saves_on_request(config, root):
+    config["methods"]["vagan"]["needs"] = {"generator": "vagan.settled"}
+    config["datasets"]["synthetic"]["vagan"] = {"settle": 2}
+    assert "vagan" in Plan(config, root).labels("methods")
 
 
 def test_each_function_of_a_dataset_gets_the_settings_it_takes(config, root):

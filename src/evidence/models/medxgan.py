@@ -20,6 +20,7 @@ from evidence.shapes import Images, Labels, Values
 from evidence.training import Losses, Samples, move_average
 
 NETWORKS = ("generator", "average", "best", "encoder")
+ON_REQUEST = {"encoder": "likeness"}
 AGREED = 0.95  # share of generated images of the class that was asked for, without which no generator is the best
 
 

@@ -21,6 +21,7 @@ from evidence.penalty import from_one
 from evidence.statistics import correlation
 
 NETWORKS = ("generator", "critic", "best", "average", "settled")
+ON_REQUEST = {"average": "average", "settled": "settle"}
 Terms = Iterator[dict[str, Tensor]]  # loss terms by name; those of one dict share a graph, differentiated together
 AFTER = 50  # the last step, counted from 0, of which the authors' code keeps no best generator
 
