@@ -37,6 +37,7 @@ class Recipe:
     least: float
     prior: float = 0.0
     decay: bool = False
+    negative: float = 0.0
 
     def rate(self, i: int) -> float:
         """The learning rate of iteration ``i``, from 0."""
@@ -126,6 +127,8 @@ def invert(
             loss = recipe.mse * mse + recipe.bce * bce
             if recipe.prior:
                 loss = loss + recipe.prior * latents.square().mean(1)
+            if recipe.negative:
+                loss = loss + recipe.negative * softplus(score(generator(generator.negative(latents))))
             (gradient,) = torch.autograd.grad(loss.sum(), latents)
         now["latents"][rows] = latents.detach() + moved(gradient, now, rows, i, recipe)
         better = loss.detach() < now["best"][rows] - recipe.least

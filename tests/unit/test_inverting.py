@@ -46,7 +46,9 @@ def slowly(image, generator, stream, recipe):
         p = Bright()(drawn).softmax(1)[:, 1]
         optimiser.zero_grad()
         prior = recipe.prior * (latents**2).sum() / 5
-        (recipe.mse * mse_loss(drawn, image) + recipe.bce * binary_cross_entropy(p, target) + prior).backward()
+        opposite = Bright()(generator(latents * torch.tensor([1, 1, 1, 0, 0]))).softmax(1)[:, 0]
+        away = prior - recipe.negative * opposite.log().sum()
+        (recipe.mse * mse_loss(drawn, image) + recipe.bce * binary_cross_entropy(p, target) + away).backward()
         optimiser.step()
         if recipe.decay:
             schedule.step()
@@ -55,14 +57,14 @@ def slowly(image, generator, stream, recipe):
 
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
 @pytest.mark.parametrize("initial", ["normal", "zeros"])
-@pytest.mark.parametrize(("prior", "decay"), [(0.0, False), (0.3, True)])
+@pytest.mark.parametrize(("prior", "decay", "negative"), [(0.0, False, 0.0), (0.3, True, 0.0), (0.0, True, 0.7)])
 def test_many_at_once_are_what_each_alone_is_with_the_optimisers_of_torch(
-    generator, images, optimiser, initial, prior, decay
+    generator, images, optimiser, initial, prior, decay, negative
 ):
     generator.layers[-2].weight *= 30  # images of contrast, whose gradients move latents
     images = generator(torch.randn(3, 5, generator=torch.Generator().manual_seed(1)) * 3)
     lr = 0.05 if optimiser == "adam" else 1.0
-    recipe = Recipe(optimiser, initial, lr, 4.0, 1.0, 60, 0, 1e-4, prior, decay)
+    recipe = Recipe(optimiser, initial, lr, 4.0, 1.0, 60, 0, 1e-4, prior, decay, negative)
     found = invert(images, generator, Bright(), [7, 8, 9], recipe, Keeper())
     began = starts([7, 8, 9], generator, initial, images.device)
     assert (found.latents - began).abs().amax(1).min() > 0.02, "a hundred times what may be off"

@@ -29,6 +29,7 @@ def attribute(
     mse: float = 4.0,
     bce: float = 1.0,
     prior: float = 0.0,
+    negative: float = 0.0,
     decay: bool = False,
     steps: int = 10_000,
     patience: int = 0,
@@ -50,6 +51,8 @@ def attribute(
         bce: weight of the cross-entropy of the reconstruction's probability of class 1 with the image's.
         prior: weight of the mean square of all latents, ours: how unlikely they are under N(0, I). Without it z1 leaves
             what training drew, and may show by itself what is of class 1: the negative is none then.
+        negative: weight of -log(1 - p1) of the negative, which the same z1 draws with z2 = 0, ours. Training drew such
+            images from likely z1 alone; of others they may well show what is of class 1, and then z2 explains nothing.
         decay: the learning rate falls to nothing along half a cosine, ours; else it stays the same, and restarts end in
             their jitter around an image.
         steps: iterations at most.
@@ -65,6 +68,7 @@ def attribute(
         mse=mse,
         bce=bce,
         prior=prior,
+        negative=negative,
         decay=decay,
         steps=steps,
         patience=patience,

@@ -33,6 +33,7 @@ def attribute(
     mse: float = 4.0,
     bce: float = 1.0,
     prior: float = 0.0,
+    negative: float = 0.0,
     decay: bool = False,
     steps: int = 10_000,
     patience: int = 0,
@@ -54,6 +55,7 @@ def attribute(
         mse: weight of the mean square difference.
         bce: weight of the cross-entropy of the classifier's probabilities.
         prior: see ``inversion``.
+        negative: see ``inversion``.
         decay: see ``inversion``.
         steps: iterations at most. Paper: 10,000.
         patience: iterations after which an image ends whose loss has not fallen; 0 for never.
@@ -68,6 +70,7 @@ def attribute(
         mse=mse,
         bce=bce,
         prior=prior,
+        negative=negative,
         decay=decay,
         steps=steps,
         patience=patience,
