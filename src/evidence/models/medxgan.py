@@ -15,7 +15,7 @@ from evidence.errors import BadInput
 from evidence.generating import coarse, fade, kernel_distance, likely, seen, spread, variation
 from evidence.networks.blocks import Network
 from evidence.networks.encoder import Encoder
-from evidence.networks.latent import Discriminator, Generator, draw, typical
+from evidence.networks.latent import Discriminator, Generator, Latents, draw, typical
 from evidence.shapes import Images, Labels, Values
 from evidence.training import Losses, Samples, move_average
 
@@ -153,42 +153,55 @@ class Learner(training.Learner):
             fade(self.optimisers.values(), self.lr, i, self.steps, self.fading)
         absent, present = next(batches)
         real = machine.laid_out(torch.cat([absent, present]))
-        losses = self.descend("judge", self.judge_terms(real))
-        labels = torch.arange(len(real), device=real.device) // len(absent)  # those of the real batch
+        labels = torch.arange(len(real), device=real.device) // len(absent)
+        losses = self.descend("judge", self.judge_terms(real, labels))
         self.judge.requires_grad_(False)
-        likeness = [self.likeness_terms(real, labels)] if self.likeness else []
-        losses |= self.descend("generator", self.generator_terms(labels), *likeness)
+        losses |= self.descend("generator", self.generator_terms(real, labels))
         self.judge.requires_grad_(True)
         move_average(self.average, self.generator, self.decay)
         return losses
 
-    def judge_terms(self, real: Images) -> Losses:
+    def judge_terms(self, real: Images, labels: Labels) -> Losses:
         """Real images are to be called 1, generated ones, of classes drawn at random, 0; each in a pass of its own."""
-        labels = torch.randint(2, (len(real),), device=real.device)
+        asked = self.asked(torch.randint(2, (len(real),), device=real.device))
         with machine.autocast():
             with torch.no_grad():  # the generator learns nothing here
-                generated = self.generator(draw(self.asked(labels), self.generator.sizes))
+                generated = self.generated(asked, real, labels)[: len(asked)]
             verdicts = {
                 "judge_real": self.judge(self.seen(real)),
                 "judge_generated": self.judge(self.seen(generated)),
             }
         return {name: likely(verdict, name == "judge_real") for name, verdict in verdicts.items()}
 
-    def generator_terms(self, labels: Labels) -> Losses:
-        """Generated images are to be called real, and to be of the class that was asked for."""
+    def generator_terms(self, real: Images, labels: Labels) -> Losses:
+        """Generated images, as many of a class as real ones, are to be called real and to be of the class asked for; what
+        the encoder finds for real images is to make these, and to be of their class."""
         asked = self.asked(labels)
         with machine.autocast():
-            generated = self.generator(draw(asked, self.generator.sizes))
-            verdict = self.judge(self.seen(generated))
-        agreement = class_term(self.decisions.log_odds(generated).float(), asked, self.class_loss)
-        return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
+            images = self.generated(asked, real, labels)
+            verdict = self.judge(self.seen(images[: len(asked)]))
+        wanted, again = torch.cat([asked, labels.float()])[: len(images)], images[len(asked) :]
+        agreement = class_term(self.decisions.log_odds(images).float(), wanted, self.class_loss)
+        losses = {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
+        if self.likeness:
+            losses["likeness"] = self.likeness * (again.float() - real).square().mean()
+        return losses
 
-    def likeness_terms(self, real: Images, labels: Labels) -> Losses:
-        """Latents that the encoder finds for real images are to make these images."""
-        with machine.autocast():
-            found = self.encoder((real - self.low) / (self.high - self.low)).squeeze(1).float()
-            again = self.generator(typical(found, labels, self.generator.sizes))
-        return {"likeness": self.likeness * (again.float() - real).square().mean()}
+    def generated(self, asked: Values, real: Images, labels: Labels) -> Tensor:
+        """Images of latents drawn as asked for and, with an encoder, behind them those of what it finds for real ones.
+
+        All in one pass: in two, each would learn with statistics of its own, and with the running ones, which are of
+        both, an image that comes back in training does not come back later.
+        """
+        latents = draw(asked, self.generator.sizes)
+        if self.encoder is not None:
+            latents = torch.cat([latents, self.found(real, labels)])
+        return self.generator(latents)
+
+    def found(self, real: Images, labels: Labels) -> Latents:
+        """What the encoder takes for the latents of real images."""
+        shares = (real - self.low) / (self.high - self.low)
+        return typical(self.encoder(shares).squeeze(1).float(), labels, self.generator.sizes)
 
     def asked(self, labels: Labels) -> Values:
         """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""
@@ -206,7 +219,8 @@ class Learner(training.Learner):
     @machine.exactly()
     def validate(self, samples: Samples, i: int) -> dict[str, float]:
         """Of both generators: how often the classifier agrees with the class that was asked for, how far the generated
-        images of a class vary beside the real ones, and how far both are apart (kernel distance of coarse pixels)."""
+        images of a class vary beside the real ones, and how far both are apart (kernel distance of coarse pixels). With
+        an encoder, how far real images are from what comes back of them (mean square)."""
         found = {}
         labels = torch.arange(2 * self.validate_count, device=next(self.generator.parameters()).device) % 2
         latents = draw(labels, self.generator.sizes)
@@ -222,6 +236,11 @@ class Learner(training.Learner):
             found[f"distance{suffix}"] = float(
                 np.mean([kernel_distance(coarse(images[labels == k]), coarse(real[classes == k])) for k in (0, 1)])
             )
+            if self.encoder is not None:
+                with machine.evaluation(network, self.encoder):
+                    codes = [self.found(*part) for part in zip(real.split(100), classes.split(100), strict=True)]
+                    again = torch.cat([network(part) for part in codes])
+                found[f"apart{suffix}"] = float((again - real).square().mean())
         if found["agreement_average"] >= AGREED and found["distance_average"] < self.best_distance:
             self.best.load_state_dict(self.average.state_dict())
             self.best_distance.fill_(found["distance_average"])
