@@ -174,8 +174,8 @@ class Learner(training.Learner):
         return {name: likely(verdict, name == "judge_real") for name, verdict in verdicts.items()}
 
     def generator_terms(self, real: Images, labels: Labels) -> Losses:
-        """Generated images, as many of a class as real ones, are to be called real and to be of the class asked for; what
-        the encoder finds for real images is to make these, and to be of their class."""
+        """Generated images, as many of a class as real ones, are to be called real and to be of the class asked for;
+        what the encoder finds for real images is to make these, and to be of their class."""
         asked = self.asked(labels)
         with machine.autocast():
             images = self.generated(asked, real, labels)
