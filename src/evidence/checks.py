@@ -127,6 +127,8 @@ def _entry(config: Config, section: str, label: str, entry: Config) -> None:
         model, _, network = str(reference).partition(".")
         known(f"{where}.needs.{role}, among the models", model, config["models"])
         _network(config, f"{where}.needs.{role}", model, network or role)
+    if kind == "inversion":
+        _start(where, entry, needs)
     if section == "methods":
         _whole(f"{where}.explain", entry.get("explain", 0), 0, ": so many images at most, 0 for all")
         _latents(config, where, kind, entry)
@@ -139,9 +141,17 @@ def _network(config: Config, where: str, model: str, network: str) -> None:
     known(f"{where}, among the networks of {model}", network, signatures.networks(kind))
     if option := signatures.on_request(kind).get(network):
         default = signatures.signature("models", kind).options[option]
-        said = [entry, *((dataset or {}).get(model) or {} for dataset in config["datasets"].values())]
-        if not any(each.get(option, default) for each in said):
+        said = [{**entry, **((dataset or {}).get(model) or {})} for dataset in config["datasets"].values()]
+        if not any(each.get(option, default) for each in said or [entry]):
             raise BadInput(f"{where}: {model} saves no {network} unless {option} is set; set models.{model}.{option}")
+
+
+def _start(where: str, entry: Config, needs: Mapping[str, str]) -> None:
+    """An inversion that starts where an encoder puts an image has the encoder that learnt with its generator."""
+    if (entry.get("initial") == "encoder") != ("encoder" in needs):
+        raise BadInput(f"{where}: initial: encoder, and an encoder among its needs, go together; give both, or neither")
+    if len({str(reference).partition(".")[0] for role, reference in needs.items() if role != "classifier"}) > 1:
+        raise BadInput(f"{where}.needs: the encoder has to be of the model that the generator is of; name one for both")
 
 
 def _latents(config: Config, where: str, kind: str, entry: Config) -> None:

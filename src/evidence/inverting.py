@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from evidence.errors import BadInput
-from evidence.networks.latent import typical
 from evidence.networks.log_odds import LogOdds
 from evidence.resuming import Keeper
 from evidence.shapes import Images, Labels, Values
@@ -66,14 +65,13 @@ def starts(streams: Sequence[int], generator: nn.Module, initial: str, device: t
 
 @torch.no_grad()
 def guesses(images: Images, decided: Labels, generator: nn.Module, encoder: nn.Module) -> Tensor:
-    """What the encoder that learnt with a generator takes for the latents of images of the classes ``decided``."""
+    """A start where the encoder puts each image, being of the class that it is decided for."""
     if getattr(encoder, "sizes", None) != (1, sum(generator.sizes)):
         raise BadInput(
             f"the encoder does not find one latent of {sum(generator.sizes)} numbers, as the generator takes; give the "
             "encoder that was trained with it"
         )
-    shares = (images - generator.low) / (generator.high - generator.low)
-    return typical(encoder(shares).squeeze(1), decided, generator.sizes)
+    return generator.guessed(encoder, images, decided)
 
 
 def invert(
@@ -93,6 +91,9 @@ def invert(
         raise BadInput(f"a {type(generator).__name__} draws nothing from latents; give the generator of a medxgan")
     if recipe.steps < 1 or recipe.lr <= 0:
         raise BadInput(f"inversion takes 1 step or more, and lr above 0, not {recipe.steps} and {recipe.lr}")
+    for name in ("mse", "bce", "prior", "negative"):
+        if getattr(recipe, name) < 0:
+            raise BadInput(f"{name} is a weight, 0 for none, not {getattr(recipe, name)}")
     if (recipe.initial == "encoder") != (encoder is not None):
         raise BadInput(
             "an encoder, and initial: encoder, go together: name the one that was trained with the generator among the "

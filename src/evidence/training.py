@@ -191,6 +191,7 @@ def fit(
     progress = Progress("training", learner.steps, start)
     saver = _Saver(state, recipe, learner, history, saved=start if start else None)
     with told_to_stop() as stopped, machine.training(train.images.shape[1:]):
+        reached = start
         for i in range(start, start if done else learner.steps):
             torch.manual_seed(stream(seed, "step", i))
             losses = learner.step(batches.starting(drawn), i)
@@ -198,19 +199,20 @@ def fit(
             values = _finite(losses, i, saver)
             history.add(i, values)
             history.seconds = time.monotonic() - began
-            last = i + 1 == learner.steps
-            if (i + 1) % learner.validate_every == 0 or last:
+            reached = i + 1
+            if reached % learner.validate_every == 0 or reached == learner.steps:
                 torch.manual_seed(stream(seed, "validation", i))
                 history.add(i, {f"validation_{name}": value for name, value in learner.validate(validation, i).items()})
             progress.advance(note=", ".join(f"{name} {value:.3g}" for name, value in values.items()))
             if stopped:
-                saver.save(i + 1)
+                saver.save(reached)
                 raise SystemExit(f"stopped by a signal after step {i}; the same command resumes from {state}")
             if saver.clock.due():
-                saver.save(i + 1)
+                saver.save(reached)
             if learner.finished(i):
                 break
     progress.close()
+    saver.check(reached)
     return history.table(), time.monotonic() - began
 
 
@@ -280,9 +282,8 @@ class _Saver:
         self.clock = Clock()
 
     def save(self, step: int) -> None:
-        """Keep the state after ``step`` steps, unless a weight is no longer finite: the last good state stays."""
-        if not all(bool(p.isfinite().all()) for p in self.learner.parameters()):
-            self.stop(step - 1, "a weight")
+        """Keep the state after ``step`` steps, unless the networks are no longer finite: the last good state stays."""
+        self.check(step)
         state = {
             "recipe": self.recipe,
             "step": step,
@@ -295,6 +296,12 @@ class _Saver:
             torch.save(state, aside)
         self.saved = step
         self.clock.reset()
+
+    def check(self, step: int) -> None:
+        """Refuse networks with a weight or running statistic that is not finite, which no loss need show."""
+        statistics = [buffer for name, buffer in self.learner.named_buffers() if "running_" in name]
+        if not all(bool(held.isfinite().all()) for held in (*self.learner.parameters(), *statistics)):
+            self.stop(step - 1, "a weight, or a running statistic,")
 
     def stop(self, i: int, what: str) -> None:
         good = f"the last good state is {self.path} at step {self.saved}" if self.saved else "no state was saved before"

@@ -55,7 +55,9 @@ def networks_for(folder, name, size):
     special = {"counterfactual": "pair", "difference": "pair", "mask_generator": "mask"}
     special |= dict.fromkeys(LATENT, "latent") | dict.fromkeys(("diverse_encoder", "anchor", "decodings"), "dcgan")
     plays = {"generator": special.get(name, "generator")}
-    return {role: network(plays.get(role, role), size, head) for role in signatures.signature(folder, name).roles}
+    signature = signatures.signature(folder, name)
+    roles = signature.required if name == "inversion" else signature.roles  # with an encoder it starts otherwise
+    return {role: network(plays.get(role, role), size, head) for role in roles}
 
 
 def small(folder, name):
@@ -230,12 +232,18 @@ def tiny_samples(size):
     return training.Samples(images, np.arange(8) % 2, (images > 0.5).astype(np.uint8))
 
 
-@pytest.mark.parametrize("name", [name for name in signatures.names("models") if signatures.on_request(name)])
-def test_what_a_model_saves_on_request_it_does_not_save_unasked(name):
-    for network, option in signatures.on_request(name).items():
-        nothing = type(signatures.signature("models", name).options[option])()
-        assert network in signatures.networks(name)
-        assert network not in tiny_learner(name, "slice", **{option: nothing}).networks
+ON_REQUEST = [(name, network) for name in signatures.names("models") for network in signatures.on_request(name)]
+
+
+@pytest.mark.parametrize(("name", "network"), ON_REQUEST)
+def test_what_a_model_saves_on_request_it_saves_when_asked_and_not_unasked(name, network, tmp_path):
+    option = signatures.on_request(name)[network]
+    kind = type(signatures.signature("models", name).options[option])
+    samples = tiny_samples(size_for(name, "slice"))
+    for number, value in enumerate((kind(), kind(1) if kind is int else 0.5)):
+        learner = tiny_learner(name, "slice", **{option: value}, validate_every=1, encoder_widths=(2, 2))
+        training.fit(learner, samples, samples, seed=0, state=tmp_path / f"{number}.pt", recipe="r")
+        assert (network in learner.networks) == bool(value)
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -272,12 +280,17 @@ def output(network, images):
     return torch.cat(found) if isinstance(found, tuple) else found
 
 
-@pytest.mark.parametrize("name", signatures.names("models"))
-def test_a_model_goes_on_exactly_where_it_was(name, tmp_path, monkeypatch):
+BESIDE = {"likeness": 1.0, "encoder_widths": (2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in signatures.names("models")), ("medxgan", BESIDE)]
+)
+def test_a_model_goes_on_exactly_where_it_was(name, options, tmp_path, monkeypatch):
     monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
-    samples, whole = tiny_samples(size_for(name, "slice")), tiny_learner(name, "slice")
+    samples, whole = tiny_samples(size_for(name, "slice")), tiny_learner(name, "slice", **options)
     training.fit(whole, samples, samples, seed=0, state=tmp_path / "whole.pt", recipe="r")
-    first = tiny_learner(name, "slice")
+    first = tiny_learner(name, "slice", **options)
     plain = first.step
 
     def killed(batches, i):
@@ -288,7 +301,7 @@ def test_a_model_goes_on_exactly_where_it_was(name, tmp_path, monkeypatch):
     monkeypatch.setattr(first, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         training.fit(first, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")
-    second, steps = tiny_learner(name, "slice"), []
+    second, steps = tiny_learner(name, "slice", **options), []
     step = second.step
     monkeypatch.setattr(second, "step", lambda batches, i: steps.append(i) or step(batches, i))
     training.fit(second, samples, samples, seed=0, state=tmp_path / "state.pt", recipe="r")

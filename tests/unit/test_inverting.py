@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,6 +104,12 @@ def test_an_encoder_that_is_missing_or_of_no_use_is_refused(generator, images, i
     encoder = z and encoder_for(images, z)
     with pytest.raises(BadInput, match=message):
         invert(images, generator, Bright(), [1, 2, 3], recipe, Keeper(), encoder)
+
+
+@pytest.mark.parametrize("name", ["mse", "bce", "prior", "negative"])
+def test_weights_below_nothing_are_refused(generator, images, name):
+    with pytest.raises(BadInput, match=rf"{name} is a weight, 0 for none, not -0\.1"):
+        invert(images, generator, Bright(), [1, 2, 3], replace(ADAM, **{name: -0.1}), Keeper())
 
 
 def test_it_finds_an_image_that_the_generator_draws(generator, images):

@@ -174,9 +174,27 @@ def test_a_weight_that_is_not_finite_never_replaces_a_good_state(samples, tmp_pa
                 self.value.data.fill_(float("inf"))
             return losses
 
-    with pytest.raises(BadInput, match="a weight is not finite at step 3.*state.pt at step 3"):
+    with pytest.raises(BadInput, match="a weight, or a running statistic, is not finite at step 3.*state.pt at step 3"):
         fit(Exploding(), samples, tmp_path)
     assert torch.isfinite(torch.load(tmp_path / "state.pt", weights_only=True)["learner"]["value"])
+
+
+def test_what_breaks_in_the_last_step_is_not_kept_though_no_loss_shows_it(samples, tmp_path):
+    """Nothing was saved meanwhile, and running statistics are in no loss of their own step."""
+
+    class Exploding(Line):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(1)
+
+        def step(self, batches, i):
+            losses = super().step(batches, i)
+            if i + 1 == self.steps:
+                self.norm.running_var.fill_(float("nan"))
+            return losses
+
+    with pytest.raises(BadInput, match="a running statistic, is not finite at step .* no state was saved before"):
+        fit(Exploding(), samples, tmp_path)
 
 
 def test_noise_of_a_step_depends_on_seed_and_step_alone(samples, tmp_path):

@@ -401,6 +401,22 @@ def test_latents_of_another_generator_are_refused(measured, root):
     assert "and found inverts that of vagan.best; use one for both" in refusal(measured, root)
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"initial": "encoder"}, "methods.found: initial: encoder, and an encoder among its needs, go together"),
+        ({"needs": {"encoder": "medxgan.encoder"}}, "methods.found: initial: encoder, and an encoder among its needs"),
+        ({"initial": "encoder", "needs": {"encoder": "other.encoder"}}, "has to be of the model that the generator is"),
+    ],
+)
+def test_an_inversion_that_starts_from_no_encoder_of_its_generator_is_refused(measured, root, said, words):
+    measured["models"]["medxgan"]["likeness"] = 1.0
+    measured["models"]["other"] = {**measured["models"]["medxgan"], "kind": "medxgan"}
+    found = measured["methods"]["found"]
+    found |= said | {"needs": {**found["needs"], **said.get("needs", {})}}
+    assert words in refusal(measured, root)
+
+
 def test_a_method_may_be_asked_for_some_of_the_images(measured, root):
     measured["methods"]["cam"] |= {"explain": 3}
     plan = Plan(measured, root)

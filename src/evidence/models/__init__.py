@@ -1,6 +1,7 @@
 """Models, one file each: what learns, and how.
 
-A file has ``NETWORKS``, the names of what may be saved, and ``class Learner(training.Learner)``. Its constructor takes
+A file has ``NETWORKS``, the names of what may be saved; where some of it is on request only ``ON_REQUEST``, network →
+the hyperparameter that asks for it; and ``class Learner(training.Learner)``. Its constructor takes
 the shape of an image (channels and size), the networks it needs by their role, and hyperparameters by keyword; it sets
 ``optimisers``, ``batch``, ``steps`` and ``validate_every``. Its methods: ``networks``, what is saved, by name;
 ``step(batches, i)``, one step, which returns the terms of its losses; and where wanted ``validate(samples, i)``,

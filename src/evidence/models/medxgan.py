@@ -15,7 +15,7 @@ from evidence.errors import BadInput
 from evidence.generating import coarse, fade, kernel_distance, likely, seen, spread, variation
 from evidence.networks.blocks import Network
 from evidence.networks.encoder import Encoder
-from evidence.networks.latent import Discriminator, Generator, Latents, draw, typical
+from evidence.networks.latent import Discriminator, Generator, draw
 from evidence.shapes import Images, Labels, Values
 from evidence.training import Losses, Samples, move_average
 
@@ -50,8 +50,9 @@ class Learner(training.Learner):
             between z2 = 0 and a whole z2, where latent integrated gradients and the figures' ways lead through.
         likeness: weight of the mean square difference between real images and what the generator makes of latents that
             an encoder finds for them, which learns with it. These are of the length that drawn ones have, z2 zeros for
-            class 0. Released: none. From a few hundred images a generator learns to draw some of them, over and over;
-            of no others can an inversion find latents, so what it explains is another image than the one given.
+            class 0; what comes back is asked for its class too, as heavily as what is drawn. Released: none. From a few
+            hundred images a generator learns to draw some of them, over and over; of no others can an inversion find
+            latents, so what it explains is another image than the one given.
         encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
@@ -108,6 +109,10 @@ class Learner(training.Learner):
             )
         if batch < 2 or batch % 2:
             raise BadInput(f"batch: half of a batch is of either class, so it is an even number, not {batch}")
+        if likeness < 0:
+            raise BadInput(f"likeness is a weight, or 0 for no encoder, not {likeness}")
+        if likeness and side // 2 ** len(encoder_widths) < 1:
+            raise BadInput(f"encoder_widths: images of {side} cannot be halved {len(encoder_widths)} times; take fewer")
         for name, share in (("graded", graded), ("fading", fading)):
             if not 0 <= share <= 1:
                 raise BadInput(f"{name} is a share, from 0 to 1, not {share}")
@@ -137,7 +142,7 @@ class Learner(training.Learner):
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
         self.graded, self.likeness, self.lr, self.fading = graded, likeness, lr, fading
-        self.shift, self.brightness, self.low, self.high = shift, brightness, low, high
+        self.shift, self.brightness, self.low = shift, brightness, low
         self.batch, self.steps = batch // 2, steps
         self.validate_every, self.validate_count = validate_every, validate_count
 
@@ -180,28 +185,25 @@ class Learner(training.Learner):
         with machine.autocast():
             images = self.generated(asked, real, labels)
             verdict = self.judge(self.seen(images[: len(asked)]))
-        wanted, again = torch.cat([asked, labels.float()])[: len(images)], images[len(asked) :]
-        agreement = class_term(self.decisions.log_odds(images).float(), wanted, self.class_loss)
+        drawn, back = self.decisions.log_odds(images).float().tensor_split([len(asked)])
+        agreement = class_term(drawn, asked, self.class_loss)
         losses = {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
-        if self.likeness:
-            losses["likeness"] = self.likeness * (again.float() - real).square().mean()
+        if self.encoder is not None:
+            agreement = class_term(back, labels.float(), self.class_loss)
+            losses["class_back"] = self.class_weight * agreement
+            losses["likeness"] = self.likeness * (images[len(asked) :].float() - real).square().mean()
         return losses
 
     def generated(self, asked: Values, real: Images, labels: Labels) -> Tensor:
         """Images of latents drawn as asked for and, with an encoder, behind them those of what it finds for real ones.
 
-        All in one pass: in two, each would learn with statistics of its own, and with the running ones, which are of
-        both, an image that comes back in training does not come back later.
+        All in one pass: in two, each would learn with statistics of its own, and the running ones, a mixture of both,
+        would fit neither: what comes back in training would not come back later.
         """
         latents = draw(asked, self.generator.sizes)
         if self.encoder is not None:
-            latents = torch.cat([latents, self.found(real, labels)])
+            latents = torch.cat([latents, self.generator.guessed(self.encoder, real, labels)])
         return self.generator(latents)
-
-    def found(self, real: Images, labels: Labels) -> Latents:
-        """What the encoder takes for the latents of real images."""
-        shares = (real - self.low) / (self.high - self.low)
-        return typical(self.encoder(shares).squeeze(1).float(), labels, self.generator.sizes)
 
     def asked(self, labels: Labels) -> Values:
         """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""
@@ -231,16 +233,16 @@ class Learner(training.Learner):
                 images = torch.cat([network(part) for part in latents.split(100)])
             agreed = torch.cat([self.decisions.of(part) for part in images.split(100)]) == labels
             found[f"agreement{suffix}"] = float(agreed.float().mean())
-            apart = [variation(images[labels == k]) / variation(real[classes == k]) for k in (0, 1)]
-            found[f"variation{suffix}"] = float(sum(apart) / 2)
+            ratios = [variation(images[labels == k]) / variation(real[classes == k]) for k in (0, 1)]
+            found[f"variation{suffix}"] = float(sum(ratios) / 2)
             found[f"distance{suffix}"] = float(
                 np.mean([kernel_distance(coarse(images[labels == k]), coarse(real[classes == k])) for k in (0, 1)])
             )
             if self.encoder is not None:
                 with machine.evaluation(network, self.encoder):
-                    codes = [self.found(*part) for part in zip(real.split(100), classes.split(100), strict=True)]
-                    again = torch.cat([network(part) for part in codes])
-                found[f"apart{suffix}"] = float((again - real).square().mean())
+                    parts = zip(real.split(100), classes.split(100), strict=True)
+                    back = torch.cat([network(network.guessed(self.encoder, *part)) for part in parts])
+                found[f"apart{suffix}"] = float((back - real).square().mean())
         if found["agreement_average"] >= AGREED and found["distance_average"] < self.best_distance:
             self.best.load_state_dict(self.average.state_dict())
             self.best_distance.fill_(found["distance_average"])

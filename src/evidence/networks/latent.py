@@ -68,6 +68,11 @@ class Generator(Network):
         """The same with z2 = 0: what belongs to class 0."""
         return torch.cat([latents[:, : self.sizes[0]], torch.zeros_like(latents[:, self.sizes[0] :])], 1)
 
+    def guessed(self, encoder: nn.Module, images: Images, labels: Labels) -> Latents:
+        """What the encoder that learnt with this generator takes for the latents of images of these classes."""
+        shares = (images - self.low) / (self.high - self.low)
+        return typical(encoder(shares).squeeze(1).float(), labels, self.sizes)
+
 
 class Discriminator(Network):
     """A number an image, high where it seems real: convolutions, every other one of stride 2, and a dense layer.

@@ -2,8 +2,8 @@
 training step of VA-GAN less.
 
 The sign of a bfloat16 number is that of the int16 with the same bits, so whole numbers tell what is above zero; torch
-makes each a float32 and back. But for one thing: a NaN whose sign bit is set becomes zero. Its weight stays one, and
-training looks for such before it keeps any.
+makes each a float32 and back. But for one thing: a NaN, which torch writes with its sign bit set, becomes zero. The
+weight, or the statistic, that it comes from stays one, and training refuses to save such.
 """
 
 import torch

@@ -121,13 +121,14 @@ def test_likeness_is_how_well_images_come_back_from_the_latents_that_the_encoder
     torch.manual_seed(4)
     found = learner.generator_terms(real, labels)
     assert torch.allclose(found["likeness"], 3 * torch.stack(apart).mean(), rtol=1e-5)
-    torch.manual_seed(4)
     plain = tiny(class_loss="logits")
     plain.generator, plain.judge = learner.generator, learner.judge
     torch.manual_seed(4)
     drawn = plain.generator_terms(real, labels)
     assert torch.allclose(found["adversarial"], drawn["adversarial"]), "what comes back is not judged"
-    assert torch.allclose(found["class"], (drawn["class"] + 2 * torch.stack(lost).mean()) / 2, rtol=1e-5)
+    assert torch.allclose(found["class"], drawn["class"])
+    assert torch.allclose(found["class_back"], 2 * torch.stack(lost).mean(), rtol=1e-5)
+    assert set(found) == {*drawn, "class_back", "likeness"}
 
 
 def test_what_is_drawn_and_what_comes_back_share_the_statistics_of_a_batch():
@@ -215,3 +216,7 @@ def test_sizes_that_do_not_fit_are_refused():
         Learner((1, 64, 64), Bright(), widths=(4, 4))
     with pytest.raises(BadInput, match="even number, not 3"):
         tiny(batch=3)
+    with pytest.raises(BadInput, match=r"likeness is a weight, or 0 for no encoder, not -1\.0"):
+        tiny(likeness=-1.0)
+    with pytest.raises(BadInput, match="encoder_widths: images of 32 cannot be halved 6 times"):
+        tiny(likeness=1.0, encoder_widths=(2,) * 6)
