@@ -129,7 +129,7 @@ class Learner(training.Learner):
         )
         self.encoder = None
         if likeness:
-            codes = {"codes": 1, "z": z1 + z2}
+            codes = {"codes": 1, "z": z1 + z2, "standard": True}
             self.encoder = Encoder(size=tuple(size), channels=channels, widths=tuple(encoder_widths), **codes)
         self.average, self.best = copy.deepcopy(self.generator), copy.deepcopy(self.generator)
         self.register_buffer("best_distance", torch.tensor(float("inf")))

@@ -111,6 +111,7 @@ def test_likeness_is_how_well_images_come_back_from_the_latents_that_the_encoder
     """And what comes back is to be of the image's class, as what is drawn is to be of the class that was asked for."""
     learner = tiny(likeness=3.0, encoder_widths=(4, 4), class_loss="logits")
     learner.generator.eval()
+    learner.encoder.eval()
     real, labels, apart, lost = images(4), torch.tensor([0, 0, 1, 1]), [], []
     for image, label in zip(real, labels, strict=True):
         z1, z2 = learner.encoder((image[None] + 1) / 2)[0, 0].split([3, 2])
