@@ -50,9 +50,8 @@ class Learner(training.Learner):
             between z2 = 0 and a whole z2, where latent integrated gradients and the figures' ways lead through.
         likeness: weight of the mean square difference between real images and what the generator makes of latents that
             an encoder finds for them, which learns with it. These are of the length that drawn ones have, z2 zeros for
-            class 0; what comes back is asked for its class too, as heavily as what is drawn. Released: none. From a few
-            hundred images a generator learns to draw some of them, over and over; of no others can an inversion find
-            latents, so what it explains is another image than the one given.
+            class 0. Released: none. From a few hundred images a generator learns to draw some of them, over and over;
+            of no others can an inversion find latents, so what it explains is another image than the one given.
         encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
@@ -129,7 +128,7 @@ class Learner(training.Learner):
         )
         self.encoder = None
         if likeness:
-            codes = {"codes": 1, "z": z1 + z2, "standard": True}
+            codes = {"codes": 1, "z": z1 + z2}
             self.encoder = Encoder(size=tuple(size), channels=channels, widths=tuple(encoder_widths), **codes)
         self.average, self.best = copy.deepcopy(self.generator), copy.deepcopy(self.generator)
         self.register_buffer("best_distance", torch.tensor(float("inf")))
@@ -158,52 +157,45 @@ class Learner(training.Learner):
             fade(self.optimisers.values(), self.lr, i, self.steps, self.fading)
         absent, present = next(batches)
         real = machine.laid_out(torch.cat([absent, present]))
-        labels = torch.arange(len(real), device=real.device) // len(absent)
-        losses = self.descend("judge", self.judge_terms(real, labels))
+        losses = self.descend("judge", self.judge_terms(real))
+        labels = torch.arange(len(real), device=real.device) // len(absent)  # those of the real batch
         self.judge.requires_grad_(False)
-        losses |= self.descend("generator", self.generator_terms(real, labels))
+        likeness = [self.likeness_terms(real, labels)] if self.encoder is not None else []
+        losses |= self.descend("generator", self.generator_terms(labels), *likeness)
         self.judge.requires_grad_(True)
         move_average(self.average, self.generator, self.decay)
         return losses
 
-    def judge_terms(self, real: Images, labels: Labels) -> Losses:
+    def judge_terms(self, real: Images) -> Losses:
         """Real images are to be called 1, generated ones, of classes drawn at random, 0; each in a pass of its own."""
-        asked = self.asked(torch.randint(2, (len(real),), device=real.device))
+        labels = torch.randint(2, (len(real),), device=real.device)
         with machine.autocast():
             with torch.no_grad():  # the generator learns nothing here
-                generated = self.generated(asked, real, labels)[: len(asked)]
+                generated = self.generator(draw(self.asked(labels), self.generator.sizes))
             verdicts = {
                 "judge_real": self.judge(self.seen(real)),
                 "judge_generated": self.judge(self.seen(generated)),
             }
         return {name: likely(verdict, name == "judge_real") for name, verdict in verdicts.items()}
 
-    def generator_terms(self, real: Images, labels: Labels) -> Losses:
-        """Generated images, as many of a class as real ones, are to be called real and to be of the class asked for;
-        what the encoder finds for real images is to make these, and to be of their class."""
+    def generator_terms(self, labels: Labels) -> Losses:
+        """Generated images are to be called real, and to be of the class that was asked for."""
         asked = self.asked(labels)
         with machine.autocast():
-            images = self.generated(asked, real, labels)
-            verdict = self.judge(self.seen(images[: len(asked)]))
-        drawn, back = self.decisions.log_odds(images).float().tensor_split([len(asked)])
-        agreement = class_term(drawn, asked, self.class_loss)
-        losses = {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
-        if self.encoder is not None:
-            agreement = class_term(back, labels.float(), self.class_loss)
-            losses["class_back"] = self.class_weight * agreement
-            losses["likeness"] = self.likeness * (images[len(asked) :].float() - real).square().mean()
-        return losses
+            generated = self.generator(draw(asked, self.generator.sizes))
+            verdict = self.judge(self.seen(generated))
+        agreement = class_term(self.decisions.log_odds(generated).float(), asked, self.class_loss)
+        return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
 
-    def generated(self, asked: Values, real: Images, labels: Labels) -> Tensor:
-        """Images of latents drawn as asked for and, with an encoder, behind them those of what it finds for real ones.
+    def likeness_terms(self, real: Images, labels: Labels) -> Losses:
+        """What the encoder finds for real images is to make these images.
 
-        All in one pass: in two, each would learn with statistics of its own, and the running ones, a mixture of both,
-        would fit neither: what comes back in training would not come back later.
+        In a pass of their own, with statistics of their own: the running ones, a mixture of both passes, fit these
+        images less than the batch's do (docs/quick-recipe.md, with what was tried).
         """
-        latents = draw(asked, self.generator.sizes)
-        if self.encoder is not None:
-            latents = torch.cat([latents, self.generator.guessed(self.encoder, real, labels)])
-        return self.generator(latents)
+        with machine.autocast():
+            back = self.generator(self.generator.guessed(self.encoder, real, labels))
+        return {"likeness": self.likeness * (back.float() - real).square().mean()}
 
     def asked(self, labels: Labels) -> Values:
         """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""

@@ -1,5 +1,5 @@
 """The diverse encoder of David et al. (2019, GANchors, released code): from what an anchor shows of an image to several
-latents of it; with one code, also what learns beside medXGAN's generator."""
+latents of it."""
 
 import math
 
@@ -24,9 +24,6 @@ class Encoder(Network):
         widths: channels of the convolutions, each of which halves the size.
         codes: latents for an image.
         z: numbers in a latent.
-        standard: whether each number has, over a batch, a mean of 0 and a variance of 1, as drawn ones have; in
-            evaluation over what training saw. At first an encoder finds nearly the same for all images, and what sets
-            them apart is small beside it.
     """
 
     def __init__(
@@ -37,7 +34,6 @@ class Encoder(Network):
         widths: tuple[int, ...] = (16, 32, 64),
         codes: int = 8,
         z: int = 100,
-        standard: bool = False,
     ):
         super().__init__()
         dims, layers = len(size), []
@@ -53,7 +49,6 @@ class Encoder(Network):
         self.sizes = (codes, z)
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Linear(channels * math.prod(sides), codes * z)
-        self.standard = nn.BatchNorm1d(codes * z, affine=False) if standard else nn.Identity()
 
     def forward(self, masked: Images) -> Codes:
-        return self.standard(self.head(self.trunk(masked).flatten(1))).unflatten(1, self.sizes)
+        return self.head(self.trunk(masked).flatten(1)).unflatten(1, self.sizes)
