@@ -85,7 +85,7 @@ def test_the_terms_are_those_of_the_paper_written_slowly():
     learner = tiny(dropout=0.0)
     learner.generator.eval()
     learner.judge.eval()
-    real, labels = images(4), torch.tensor([0, 0, 1, 1])
+    real = images(4)
     torch.manual_seed(3)
     found = learner.judge_terms(real)
     torch.manual_seed(3)
