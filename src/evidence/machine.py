@@ -157,17 +157,29 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def evaluation(*networks: nn.Module) -> Iterator[None]:
-    """Evaluation mode and frozen weights inside the block; both put back as they were found, also after an error."""
+def settled(*networks: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block: running statistics, no dropout. Modes are put back as they were found, also
+    after an error; the weights may learn."""
     modes = [(module, module.training) for network in networks for module in network.modules()]
-    grads = [(parameter, parameter.requires_grad) for network in networks for parameter in network.parameters()]
     try:
         for network in networks:
-            network.eval().requires_grad_(False)
+            network.eval()
         yield
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def evaluation(*networks: nn.Module) -> Iterator[None]:
+    """Evaluation mode and frozen weights inside the block; both put back as they were found, also after an error."""
+    grads = [(parameter, parameter.requires_grad) for network in networks for parameter in network.parameters()]
+    try:
+        with settled(*networks):
+            for network in networks:
+                network.requires_grad_(False)
+            yield
+    finally:
         for parameter, flag in grads:
             parameter.requires_grad_(flag)
 

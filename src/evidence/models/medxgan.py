@@ -15,7 +15,7 @@ from evidence.errors import BadInput
 from evidence.generating import coarse, fade, kernel_distance, likely, seen, spread, variation
 from evidence.networks.blocks import Network
 from evidence.networks.encoder import Encoder
-from evidence.networks.latent import Discriminator, Generator, draw
+from evidence.networks.latent import Discriminator, Generator, Latents, draw
 from evidence.shapes import Images, Labels, Values
 from evidence.training import Losses, Samples, move_average
 
@@ -52,6 +52,9 @@ class Learner(training.Learner):
             an encoder finds for them, which learns with it. These are of the length that drawn ones have, z2 zeros for
             class 0. Released: none. From a few hundred images a generator learns to draw some of them, over and over;
             of no others can an inversion find latents, so what it explains is another image than the one given.
+        rising: weight of by how much the classifier's log-odds of class 1 fall, where more of z2 makes an image: between
+            two places drawn on each way from z2 = 0 to a whole z2, 0 where they rise. Released: none, and ways go up
+            and down.
         encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
@@ -86,6 +89,7 @@ class Learner(training.Learner):
         class_loss: Literal["probabilities", "logits"] = "probabilities",
         graded: float = 0.0,
         likeness: float = 0.0,
+        rising: float = 0.0,
         encoder_widths: tuple[int, ...] = (32, 64, 128, 256),
         lr: float = 2e-4,
         fading: float = 0.0,
@@ -108,8 +112,9 @@ class Learner(training.Learner):
             )
         if batch < 2 or batch % 2:
             raise BadInput(f"batch: half of a batch is of either class, so it is an even number, not {batch}")
-        if likeness < 0:
-            raise BadInput(f"likeness is a weight, or 0 for no encoder, not {likeness}")
+        for name, weight, none in (("likeness", likeness, "no encoder"), ("rising", rising, "none")):
+            if weight < 0:
+                raise BadInput(f"{name} is a weight, or 0 for {none}, not {weight}")
         if likeness and side // 2 ** len(encoder_widths) < 1:
             raise BadInput(f"encoder_widths: images of {side} cannot be halved {len(encoder_widths)} times; take fewer")
         for name, share in (("graded", graded), ("fading", fading)):
@@ -140,7 +145,7 @@ class Learner(training.Learner):
             for name, networks in learning.items()
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
-        self.graded, self.likeness, self.lr, self.fading = graded, likeness, lr, fading
+        self.graded, self.likeness, self.rising, self.lr, self.fading = graded, likeness, rising, lr, fading
         self.shift, self.brightness, self.low = shift, brightness, low
         self.batch, self.steps = batch // 2, steps
         self.validate_every, self.validate_count = validate_every, validate_count
@@ -160,8 +165,13 @@ class Learner(training.Learner):
         losses = self.descend("judge", self.judge_terms(real))
         labels = torch.arange(len(real), device=real.device) // len(absent)  # those of the real batch
         self.judge.requires_grad_(False)
-        likeness = [self.likeness_terms(real, labels)] if self.encoder is not None else []
-        losses |= self.descend("generator", self.generator_terms(labels), *likeness)
+        terms, found = [self.generator_terms(labels)], None
+        if self.encoder is not None:
+            found = self.generator.guessed(self.encoder, real, labels)
+            terms.append(self.likeness_terms(real, found))
+        if self.rising:
+            terms.append(self.rising_terms(labels, found))
+        losses |= self.descend("generator", *terms)
         self.judge.requires_grad_(True)
         move_average(self.average, self.generator, self.decay)
         return losses
@@ -187,15 +197,30 @@ class Learner(training.Learner):
         agreement = class_term(self.decisions.log_odds(generated).float(), asked, self.class_loss)
         return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
 
-    def likeness_terms(self, real: Images, labels: Labels) -> Losses:
-        """What the encoder finds for real images is to make these images.
+    def likeness_terms(self, real: Images, found: Latents) -> Losses:
+        """What the encoder finds for real images is to make these images, by running statistics, as in all later work.
 
-        In a pass of their own, with statistics of their own: the running ones, a mixture of both passes, fit these
-        images less than the batch's do (docs/quick-recipe.md, with what was tried).
+        Not by those of its own batch: the running ones would be a mixture of two kinds of images and fit neither.
         """
-        with machine.autocast():
-            back = self.generator(self.generator.guessed(self.encoder, real, labels))
+        with machine.autocast(), machine.settled(self.generator):
+            back = self.generator(found)
         return {"likeness": self.likeness * (back.float() - real).square().mean()}
+
+    def rising_terms(self, labels: Labels, found: Latents | None) -> Losses:
+        """Of two images on the way from a negative to its positive, the farther is to have no lower log-odds of class 1.
+
+        A way for each image of class 1; with an encoder, every other one leads to what it ``found`` for a real image.
+        """
+        latents = draw(labels, self.generator.sizes)
+        if found is not None:
+            latents[::2] = found.detach()[::2]
+        z1, z2 = latents[labels == 1].split(self.generator.sizes, 1)
+        shares = torch.rand(2, len(z1), 1, device=z1.device).sort(0).values
+        pair = torch.cat([torch.cat([z1, share * z2], 1) for share in shares])
+        with machine.autocast(), machine.settled(self.generator):
+            images = self.generator(pair)
+        before, after = self.decisions.log_odds(images).float().chunk(2)
+        return {"rising": self.rising * (before - after).relu().mean()}
 
     def asked(self, labels: Labels) -> Values:
         """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""

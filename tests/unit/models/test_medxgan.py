@@ -107,17 +107,55 @@ def test_the_terms_are_those_of_the_paper_written_slowly():
     assert torch.allclose(found["class"], expected, atol=1e-6)
 
 
-def test_likeness_is_how_well_images_come_back_from_the_latents_that_the_encoder_finds():
-    learner = tiny(likeness=3.0, encoder_widths=(4, 4))
-    learner.generator.eval()
-    real, labels, apart = images(4), torch.tensor([0, 0, 1, 1]), []
+def found_by(learner, real, labels):
+    """What the encoder finds for these images, one by one."""
+    latents = []
     for image, label in zip(real, labels, strict=True):
         z1, z2 = learner.encoder((image[None] + 1) / 2)[0, 0].split([3, 2])
         z1, z2 = z1 / z1.norm() * 3**0.5, z2 / z2.norm() * 2**0.5
-        again = learner.generator(torch.cat([z1, z2 * label])[None])[0]
-        apart.append((again - image).square().mean())
-    found = learner.likeness_terms(real, labels)
-    assert torch.allclose(found["likeness"], 3 * torch.stack(apart).mean(), rtol=1e-5)
+        latents.append(torch.cat([z1, z2 * label]))
+    return torch.stack(latents)
+
+
+def test_likeness_is_how_well_images_come_back_from_the_latents_that_the_encoder_finds():
+    """By running statistics, which stay as they are, in networks that go on learning."""
+    learner = tiny(likeness=3.0, encoder_widths=(4, 4))
+    learner.generator_terms(torch.tensor([0, 0, 1, 1]))  # statistics of a batch
+    before = {name: value.clone() for name, value in learner.generator.named_buffers()}
+    real, labels = images(4), torch.tensor([0, 0, 1, 1])
+    latents = found_by(learner, real, labels)
+    assert torch.allclose(learner.generator.guessed(learner.encoder, real, labels), latents, atol=1e-6)
+    found = learner.likeness_terms(real, latents)["likeness"]
+    found.backward()
+    assert all(p.grad.abs().sum() > 0 for n in (learner.generator, learner.encoder) for p in n.parameters())
+    assert all(torch.equal(before[name], value) for name, value in learner.generator.named_buffers())
+    assert learner.generator.training
+    learner.generator.eval()
+    apart = [(learner.generator(z[None])[0] - x).square().mean() for z, x in zip(latents, real, strict=True)]
+    assert torch.allclose(found, 3 * torch.stack(apart).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("encoding", [False, True])
+def test_rising_is_by_how_much_log_odds_fall_between_two_places_of_a_way(encoding):
+    learner = tiny(likeness=3.0 * encoding, rising=2.0, encoder_widths=(4, 4))
+    labels, found = torch.arange(16) // 8, None
+    if encoding:
+        found = found_by(learner, images(16), labels)
+    torch.manual_seed(5)
+    term = learner.rising_terms(labels, found)["rising"]
+    torch.manual_seed(5)
+    latents, shares = torch.randn(16, 5), torch.rand(2, 8)
+    learner.generator.eval()
+    falls = []
+    for number, (one, other) in enumerate(shares.T):
+        z = found[8 + number] if encoding and number % 2 == 0 else latents[8 + number]
+        ways = [torch.cat([z[:3], share * z[3:]]) for share in sorted((one, other))]
+        less, more = (Bright()(learner.generator(way[None])).diff() for way in ways)
+        falls.append(max(0, (less - more).item()))
+    assert 0 < sum(f == 0 for f in falls) < 8
+    assert term.item() == pytest.approx(2 * np.mean(falls), rel=1e-4)
+    term.backward()
+    assert learner.encoder is None or all(p.grad is None for p in learner.encoder.parameters())
 
 
 def test_validation_says_how_far_images_are_from_what_comes_back_of_them():
@@ -208,5 +246,7 @@ def test_sizes_that_do_not_fit_are_refused():
         tiny(batch=3)
     with pytest.raises(BadInput, match=r"likeness is a weight, or 0 for no encoder, not -1\.0"):
         tiny(likeness=-1.0)
+    with pytest.raises(BadInput, match=r"rising is a weight, or 0 for none, not -1\.0"):
+        tiny(rising=-1.0)
     with pytest.raises(BadInput, match="encoder_widths: images of 32 cannot be halved 6 times"):
         tiny(likeness=1.0, encoder_widths=(2,) * 6)
