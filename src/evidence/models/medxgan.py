@@ -52,9 +52,8 @@ class Learner(training.Learner):
             an encoder finds for them, which learns with it. These are of the length that drawn ones have, z2 zeros for
             class 0. Released: none. From a few hundred images a generator learns to draw some of them, over and over;
             of no others can an inversion find latents, so what it explains is another image than the one given.
-        rising: weight of by how much the classifier's log-odds of class 1 fall, where more of z2 makes an image: between
-            two places drawn on each way from z2 = 0 to a whole z2, 0 where they rise. Released: none, and ways go up
-            and down.
+        rising: weight of how far the classifier's log-odds of class 1 fall, where more of z2 makes an image: from one
+            to the other of two places drawn on the way from z2 = 0 to a whole z2; 0 where they rise. Released: none.
         encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
@@ -207,9 +206,9 @@ class Learner(training.Learner):
         return {"likeness": self.likeness * (back.float() - real).square().mean()}
 
     def rising_terms(self, labels: Labels, found: Latents | None) -> Losses:
-        """Of two images on the way from a negative to its positive, the farther is to have no lower log-odds of class 1.
+        """Of two images on the way from a negative to its positive the farther is not to have lower log-odds of class 1.
 
-        A way for each image of class 1; with an encoder, every other one leads to what it ``found`` for a real image.
+        A way for each image of class 1; with an encoder every other one leads to what was ``found`` for a real image.
         """
         latents = draw(labels, self.generator.sizes)
         if found is not None:
