@@ -206,7 +206,7 @@ class Learner(training.Learner):
         return {"likeness": self.likeness * (back.float() - real).square().mean()}
 
     def rising_terms(self, labels: Labels, found: Latents | None) -> Losses:
-        """Of two images on the way from a negative to its positive the farther is not to have lower log-odds of class 1.
+        """Of two images on the way from a negative to its positive the farther is to have no lower log-odds of class 1.
 
         A way for each image of class 1; with an encoder every other one leads to what was ``found`` for a real image.
         """
