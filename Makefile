@@ -7,7 +7,7 @@ SCALE ?= quick
 OVERLAY = $(if $(filter-out quick,$(SCALE)),--configfile scales/$(SCALE).yaml)
 SOURCES := src scripts bench tests envs
 
-.PHONY: help install quick paper real smoke commands record bench alibi test check format lock clean
+.PHONY: help install quick paper real tumours medxgan ganchors smoke commands record bench alibi test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -20,20 +20,16 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --no-deps anchor-exp==0.0.2.0  # what anchors are compared with; its own needs are not needed
 	@touch $@
 
-quick: $(READY)  ## set up, then the quick scale: trainings, maps, tables, figures and pages in results/quick
-	snakemake --quiet rules
-	@echo; echo "read: results/quick/report.html"
-
-paper: $(READY)  ## set up, then the papers' own size; hours, and it goes on where it was stopped
-	snakemake --configfile scales/paper.yaml --quiet rules
-	@echo; echo "read: results/paper/report.html"
-
-real: $(READY)  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_tumor_mri make real
-	snakemake --configfile scales/real.yaml --quiet rules
-	@echo; echo "read: results/real/report.html"
-
-smoke: $(READY)  ## set up, then every step on next to nothing
-	snakemake --configfile scales/smoke.yaml --quiet rules
+quick:  ## set up, then the quick scale: trainings, maps, tables, figures and pages in results/quick
+paper:  ## set up, then the papers' own size, for a GPU; it goes on where it was stopped
+real:  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_tumor_mri make real
+tumours:  ## set up, then CyCE and SyCE on real brain tumours: EVIDENCE_RAW_TUMOURS=/path/to/patients make tumours
+medxgan:  ## set up, then medXGAN on real brain slices: EVIDENCE_RAW_BRAIN_MRI=/path/to/brain_tumor_mri make medxgan
+ganchors:  ## set up, then anchors on real digits; MNIST is downloaded where EVIDENCE_RAW_MNIST names no folder
+smoke:  ## set up, then every step on next to nothing
+quick paper real tumours medxgan ganchors smoke: $(READY)
+	snakemake $(if $(filter-out quick,$@),--configfile scales/$@.yaml) --quiet rules
+	@echo; echo "read: results/$@/report.html"
 
 commands: $(READY)  ## a scale as a plain list of commands, for a machine without Snakemake: make -s commands SCALE=paper > paper.sh
 	@said=$$(snakemake $(OVERLAY) --dry-run --forceall --printshellcmds 2>&1) || { echo "$$said" >&2; exit 1; }; \

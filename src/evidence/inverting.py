@@ -118,8 +118,10 @@ def invert(
     }
     now |= {name: torch.zeros_like(now["latents"]) for name in ("mean", "square")}
     now |= {name: torch.from_numpy(value).to(now[name].device) for name, value in keeper.load().items()}
+    rows = None
     for i in range(int(now["iteration"]), recipe.steps):
-        rows = torch.nonzero(now["ended"] == 0).squeeze(1) if i % EVERY == 0 or i == int(now["iteration"]) else rows
+        if rows is None or i % EVERY == 0:
+            rows = torch.nonzero(now["ended"] == 0).squeeze(1)
         if len(rows) == 0:
             break
         latents = now["latents"][rows].requires_grad_()

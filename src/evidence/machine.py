@@ -157,7 +157,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def settled(*networks: nn.Module) -> Iterator[None]:
+def running_statistics(*networks: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block: running statistics, no dropout. Modes are put back as they were found, also
     after an error; the weights may learn."""
     modes = [(module, module.training) for network in networks for module in network.modules()]
@@ -175,7 +175,7 @@ def evaluation(*networks: nn.Module) -> Iterator[None]:
     """Evaluation mode and frozen weights inside the block; both put back as they were found, also after an error."""
     grads = [(parameter, parameter.requires_grad) for network in networks for parameter in network.parameters()]
     try:
-        with settled(*networks):
+        with running_statistics(*networks):
             for network in networks:
                 network.requires_grad_(False)
             yield

@@ -272,7 +272,7 @@ class Plan:
 
     def _asked(self, paper: str) -> Iterator[tuple[str, str, str, list[int]]]:
         """Dataset, section, label and seeds of all that the items of a paper show."""
-        for cell in [cell for table in [*self.tables(paper), ""] for cell in self.cells(paper, table)]:
+        for cell in self._all_cells(paper):
             seeds = self.cell_seeds(cell)
             if cell.method:
                 yield cell.dataset, "methods", cell.method, seeds
@@ -282,13 +282,18 @@ class Plan:
 
     def _shown(self, paper: str) -> Iterator[tuple[str, str]]:
         """Each method that the items of a paper show, and the metric by which, none where they show its maps."""
-        for cell in [cell for table in [*self.tables(paper), ""] for cell in self.cells(paper, table)]:
+        for cell in self._all_cells(paper):
             if cell.method:
                 yield cell.method, cell.metric
         for name in self.figures(paper):
             figure = self.figure(paper, name)
             figure.check(f"figures.{name}")
             yield from figure.shown()
+
+    def _all_cells(self, paper: str) -> Iterator[Cell]:
+        """Those of a paper's tables, and of its claims."""
+        for table in [*self.tables(paper), ""]:
+            yield from self.cells(paper, table)
 
     def _models(self, section: str, label: str) -> set[str]:
         """All models behind an entry, through what they need themselves."""

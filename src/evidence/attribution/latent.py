@@ -49,7 +49,8 @@ def attribute(
     origin = generator.negative(latents)
     with torch.no_grad():
         first = last = generator(origin)
-        value, gradient = before, earlier = slope(first)
+        before, earlier = slope(first)
+        value, gradient = before, earlier
         total, accumulated, path = gradient.clone(), torch.zeros_like(first), torch.zeros_like(first)
         for number in range(1, steps):
             here = generator(origin.lerp(latents, number / (steps - 1)))

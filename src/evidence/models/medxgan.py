@@ -201,7 +201,7 @@ class Learner(training.Learner):
 
         Not by those of its own batch: the running ones would be a mixture of two kinds of images and fit neither.
         """
-        with machine.autocast(), machine.settled(self.generator):
+        with machine.autocast(), machine.running_statistics(self.generator):
             back = self.generator(found)
         return {"likeness": self.likeness * (back.float() - real).square().mean()}
 
@@ -216,7 +216,7 @@ class Learner(training.Learner):
         z1, z2 = latents[labels == 1].split(self.generator.sizes, 1)
         shares = torch.rand(2, len(z1), 1, device=z1.device).sort(0).values
         pair = torch.cat([torch.cat([z1, share * z2], 1) for share in shares])
-        with machine.autocast(), machine.settled(self.generator):
+        with machine.autocast(), machine.running_statistics(self.generator):
             images = self.generator(pair)
         before, after = self.decisions.log_odds(images).float().chunk(2)
         return {"rising": self.rising * (before - after).relu().mean()}
