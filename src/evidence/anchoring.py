@@ -94,7 +94,7 @@ def unprepared(anchors: Sequence[Anchor], count: int) -> None:
 
 
 @dataclass
-class Samples:
+class Drawn:
     """All samples so far, and for which set each was drawn.
 
     A sample drawn for a set counts for larger ones too whose further segments it kept by chance. It does not for sets
@@ -181,7 +181,7 @@ def exploration(turn: int, arms: int, delta: float) -> float:
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
-def best(arms: Sequence[Arm], count: int, samples: Samples, search: Search) -> list[Arm]:
+def best(arms: Sequence[Arm], count: int, samples: Drawn, search: Search) -> list[Arm]:
     """The ``count`` arms of the highest means, drawn for until no other can be better by more than the gap. Arms out of
     reach are set aside, so fewer may be left."""
     samples.pull([arm for arm in arms if arm.drawn == 0], 1)
@@ -220,7 +220,7 @@ def find(
     if segments < 1:
         raise BadInput(f"an anchor is made of segments, and there are {segments}")
     rows = random.integers(0, 2, (search.coverage, segments)).astype(bool)
-    samples = Samples(segments, draw, prepare)
+    samples = Drawn(segments, draw, prepare)
     level = math.log((1 + (search.beam - 1) * segments) / search.delta)
     nothing = Arm((), 1.0)
     if _sure(nothing, samples, search, math.log(1 / search.delta)):
@@ -250,7 +250,7 @@ def find(
     raise Unreachable
 
 
-def _sure(nothing: Arm, samples: Samples, search: Search, level: float) -> bool:
+def _sure(nothing: Arm, samples: Drawn, search: Search, level: float) -> bool:
     """Whether nothing at all has to be kept: the decision is the same for nearly all samples.
 
     Of fewer than ``enough`` no number of samples decided alike could show it. The released code asks for 100 at once,
@@ -267,7 +267,7 @@ def _sure(nothing: Arm, samples: Samples, search: Search, level: float) -> bool:
     return nothing.reach and lower(nothing.mean, level / nothing.drawn) > search.precision
 
 
-def _settled(arm: Arm, samples: Samples, search: Search, level: float) -> float:
+def _settled(arm: Arm, samples: Drawn, search: Search, level: float) -> float:
     """Draw until an arm is an anchor or none, but for the slack. Returns the lower bound of its precision."""
     while True:
         if not arm.reach:
@@ -290,5 +290,5 @@ def _covered(rows: Bool[np.ndarray, "row segment"], anchor: Anchor) -> float:
     return float(rows[:, list(anchor)].all(1).mean())
 
 
-def _found(arm: Arm, holds: bool, samples: Samples) -> Found:
+def _found(arm: Arm, holds: bool, samples: Drawn) -> Found:
     return Found(arm.anchor, arm.mean, arm.coverage, arm.drawn, holds, samples.count, samples.unreached)

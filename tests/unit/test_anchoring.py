@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import entropy
 
-from evidence.anchoring import Arm, Samples, Search, Unreachable, best, exploration, find, lower, upper
+from evidence.anchoring import Arm, Drawn, Search, Unreachable, best, exploration, find, lower, upper
 from evidence.errors import BadInput
 
 
@@ -106,7 +106,7 @@ def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_othe
         (0,): [[1, 0, 1], [1, 1, 1], [1, 1, 0]],
         (2,): [[1, 1, 1]],
     }
-    samples = Samples(
+    samples = Drawn(
         3,
         lambda anchor, count: (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]),
     )
@@ -120,7 +120,7 @@ def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_othe
 def test_the_best_arm_is_the_best_and_no_other_is_drawn_for_more_often():
     chances = [0.1, 0.2, 0.9, 0.15, 0.6]
     rule = Rule(5, lambda kept: chances[min(kept)], keep=0.0)
-    samples = Samples(5, rule)
+    samples = Drawn(5, rule)
     arms = [Arm((number,), 0.5) for number in range(5)]
     (leader,) = best(arms, 1, samples, Search())
     assert leader is arms[2]
