@@ -192,7 +192,9 @@ class Learner(training.Learner):
     def validate(self, samples: training.Samples, i: int) -> dict[str, float]:
         """Mean critic loss with its penalty, running statistics in place; keeps the generator where it is the highest.
 
-        ``change`` is the size of the maps; on the synthetic data of the paper the boxes alone are 0.026.
+        ``change`` is the size of the maps; on the synthetic data of the paper the boxes alone are 0.026. ``contrast``
+        is the mean correlation of an image with what it is healed to: near 1 where little but an effect goes, below 0
+        where the generator turns the contrast round, as it does from some first weights, and stays there.
         Where the truth is known, ``ncc`` is the mean correlation of the maps with it: a curve to look at, no criterion.
         Maps are float32; critic losses, most of the work, are means over many images in training's arithmetic.
         """
@@ -210,13 +212,15 @@ class Learner(training.Learner):
         if self.settled is not None:
             found.update(self.settling(found["critic_loss"]))
         rows = _some(samples)
-        maps = self.maps(self.generator, samples.take(rows))
+        images = samples.take(rows)
+        maps = self.maps(self.generator, images)
         found["change"] = float(maps.abs().mean())
+        found["contrast"] = _correlated(images - maps, images)
         if samples.truth is not None:
-            found["ncc"] = _agreement(maps, samples.truth[rows])
+            found["ncc"] = _correlated(maps, samples.truth[rows])
             if self.average is not None:
-                maps = self.maps(self.average.eval(), samples.take(rows))
-                found["ncc_average"] = _agreement(maps, samples.truth[rows])
+                maps = self.maps(self.average.eval(), images)
+                found["ncc_average"] = _correlated(maps, samples.truth[rows])
         return found
 
     def settling(self, loss: float) -> dict[str, float]:
@@ -249,6 +253,7 @@ def _some(samples: training.Samples, most: int = 100) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
-def _agreement(maps: Tensor, truth: np.ndarray) -> float:
-    """Mean correlation of maps with the truth."""
-    return float(np.nanmean(correlation(maps.mean(1, keepdim=True).cpu().numpy(), truth)))
+def _correlated(images: Tensor, others: Tensor | np.ndarray) -> float:
+    """Mean correlation of images with others over their pixels; of several channels that of their mean."""
+    held = (each.cpu().numpy() if isinstance(each, Tensor) else each for each in (images, others))
+    return float(np.nanmean(correlation(*(each.mean(1, keepdims=True) for each in held))))

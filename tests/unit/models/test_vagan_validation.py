@@ -128,6 +128,14 @@ def test_agreement_is_measured_on_the_images_of_the_class_of_interest(samples, m
     assert found["change"] == pytest.approx(float((samples.images[1::2] > 0.5).mean()), abs=1e-5)
 
 
+@pytest.mark.parametrize(("healed", "expected"), [(lambda x: 2 * x + 1, 1), (lambda x: 0.3 - x, -1)])
+def test_contrast_tells_a_generator_that_turns_it_round(samples, monkeypatch, healed, expected):
+    learner = Learner((1, 16, 24), width=1, validate_batches=1)
+    monkeypatch.setattr(learner, "critic_terms", lambda *pair: [{"": torch.zeros(())}])
+    learner.generator.heal = healed
+    assert learner.validate(samples, 0)["contrast"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_some_images_are_from_all_over_the_class_of_interest(monkeypatch):
     """What comes first may be of one subtype, which a curve must not be of alone."""
     learner = Learner((1, 16, 24), width=1)
@@ -146,4 +154,4 @@ def test_some_images_are_from_all_over_the_class_of_interest(monkeypatch):
 
 def test_without_a_truth_nothing_is_said_of_agreement(samples):
     learner = Learner((1, 16, 24), width=1, validate_batches=1)
-    assert set(learner.validate(Samples(samples.images, samples.labels), 0)) == {"critic_loss", "change"}
+    assert set(learner.validate(Samples(samples.images, samples.labels), 0)) == {"critic_loss", "change", "contrast"}
