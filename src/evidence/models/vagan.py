@@ -5,6 +5,7 @@ cannot tell from the baseline class. Where y differs from x lies the evidence.
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -254,6 +255,7 @@ def _some(samples: training.Samples, most: int = 100) -> np.ndarray:
 
 
 def _correlated(images: Tensor, others: Tensor | np.ndarray) -> float:
-    """Mean correlation of images with others over their pixels; of several channels that of their mean."""
+    """Mean correlation of images with others over pixels, of several channels that of their mean; NaN of constants."""
     held = (each.cpu().numpy() if isinstance(each, Tensor) else each for each in (images, others))
-    return float(np.nanmean(correlation(*(each.mean(1, keepdims=True) for each in held))))
+    found = correlation(*(each.mean(1, keepdims=True) for each in held))
+    return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
