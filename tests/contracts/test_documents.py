@@ -16,7 +16,9 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("pattern", DOCUMENTS)
 def test_links_lead_somewhere(root, pattern):
-    for document in root.glob(pattern):
+    documents = list(root.glob(pattern))
+    assert documents
+    for document in documents:
         for path, anchor in LINK.findall(document.read_text(encoding="utf-8")):
             target = document.parent / path if path else document
             assert target.exists(), f"{document.name} points at {path}, which is not there"
@@ -28,9 +30,25 @@ def test_anchors_are_those_of_github():
     assert anchors("# A title\n\n## CyCE, *and* v2·k?\n") == {"a-title", "cyce-and-v2k"}
 
 
-def test_pictures_and_tables_of_records_are_shown_somewhere(root):
-    """A record is its page and files of the same name; what has lost its page is left over."""
-    pages = [page.stem for page in (root / "docs/measured").glob("*.md")]
-    for file in (root / "docs/measured").iterdir():
-        if file.suffix in (".png", ".csv"):
-            assert any(f"{file.stem}-".startswith(f"{page}-") for page in pages), f"{file.name} has no page"
+def left_over(files: set[str], pages: dict[str, str]) -> set[str]:
+    """Of the files beside some pages the pictures that none shows, and the tables that belong to none."""
+    shown = "".join(pages.values())
+    pictures = {name for name in files if name.endswith(".png") and f"]({name})" not in shown}
+    tables = {name for name in files if name.endswith(".csv")}
+    return pictures | {name for name in tables if re.sub(r"(-(claims|curves|seeds))?\.csv$", "", name) not in pages}
+
+
+def test_records_are_whole(root):
+    folder = root / "docs/measured"
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in folder.glob("*.md")}
+    assert not left_over({file.name for file in folder.iterdir()}, pages)
+    found = left_over({"a.csv", "a-curves.csv", "b-seeds.csv", "a-1.png", "a-2.png"}, {"a": "![one](a-1.png)"})
+    assert found == {"b-seeds.csv", "a-2.png"}
+
+
+def test_documents_that_files_name_are_there(root):
+    """In the configuration, and in what modules say of themselves."""
+    files = [root / "config.yaml", *root.glob("scales/*"), *root.glob("papers/*"), *root.glob("src/evidence/**/*.py")]
+    named = {name for file in files for name in re.findall(r"docs/[\w/-]+\.md", file.read_text(encoding="utf-8"))}
+    assert named
+    assert not [name for name in named if not (root / name).exists()]

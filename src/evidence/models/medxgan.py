@@ -52,8 +52,8 @@ class Learner(training.Learner):
             an encoder finds for them, which learns with it. These are of the length that drawn ones have, z2 zeros for
             class 0. Released: none. From a few hundred images a generator learns to draw some of them, over and over;
             of no others can an inversion find latents, so what it explains is another image than the one given.
-        rising: weight of how far the classifier's log-odds of class 1 fall, where more of z2 makes an image: from one
-            to the other of two places drawn on the way from z2 = 0 to a whole z2; 0 where they rise. Released: none.
+        rising: weight of the fall of the classifier's log-odds of class 1 between two places drawn on the way from
+            z2 = 0 to a whole z2, the second nearer to the whole; a rise costs nothing. Released: none.
         encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
@@ -166,7 +166,7 @@ class Learner(training.Learner):
         self.judge.requires_grad_(False)
         terms, found = [self.generator_terms(labels)], None
         if self.encoder is not None:
-            found = self.generator.guessed(self.encoder, real, labels)
+            found = self.generator.guessed(self.encoder, real, labels)  # in float32, as in all later work
             terms.append(self.likeness_terms(real, found))
         if self.rising:
             terms.append(self.rising_terms(labels, found))

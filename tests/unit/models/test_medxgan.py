@@ -158,6 +158,17 @@ def test_rising_is_by_how_much_log_odds_fall_between_two_places_of_a_way(encodin
     assert learner.encoder is None or all(p.grad is None for p in learner.encoder.parameters())
 
 
+def test_a_step_asks_for_rising_ways_to_what_the_encoder_finds(monkeypatch):
+    learner, given = tiny(rising=1.0, likeness=1.0, encoder_widths=(4, 4)), []
+    terms = learner.rising_terms
+    monkeypatch.setattr(learner, "rising_terms", lambda *asked: given.append(asked) or terms(*asked))
+    assert {"rising", "likeness"} <= set(learner.step(iter([(images(2), images(2, 1))]), 0))
+    labels, found = given[0]
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert found.shape == (4, 5)
+    assert "rising" not in tiny().step(iter([(images(2), images(2, 1))]), 0)
+
+
 def test_validation_says_how_far_images_are_from_what_comes_back_of_them():
     samples = training.Samples(images(16).numpy(), np.arange(16) % 2)
     learner = tiny(likeness=3.0, encoder_widths=(4, 4))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evidence.errors import BadInput
-from evidence.models.vagan import Learner
+from evidence.models.vagan import Learner, _correlated
 from evidence.training import Samples
 
 
@@ -134,6 +134,16 @@ def test_contrast_tells_a_generator_that_turns_it_round(samples, monkeypatch, he
     monkeypatch.setattr(learner, "critic_terms", lambda *pair: [{"": torch.zeros(())}])
     learner.generator.heal = healed
     assert learner.validate(samples, 0)["contrast"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_correlations_are_of_means_over_channels_and_of_what_has_one(recwarn):
+    first, second = torch.rand(2, 2, 3, 4, 5)
+    slow = [np.corrcoef(a.mean(0).flatten(), b.mean(0).flatten())[0, 1] for a, b in zip(first, second, strict=True)]
+    assert _correlated(first, second.numpy()) == pytest.approx(np.mean(slow), abs=1e-6)
+    first[1] = 0.5
+    assert _correlated(first, second) == pytest.approx(slow[0], abs=1e-6)
+    assert np.isnan(_correlated(torch.zeros(2, 1, 4, 5), second[:, :1]))
+    assert not recwarn.list
 
 
 def test_some_images_are_from_all_over_the_class_of_interest(monkeypatch):
