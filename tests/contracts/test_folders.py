@@ -280,7 +280,7 @@ def output(network, images):
     return torch.cat(found) if isinstance(found, tuple) else found
 
 
-BESIDE = {"likeness": 1.0, "encoder_widths": (2, 2)}
+BESIDE = {"likeness": 1.0, "rising": 1.0, "encoder_widths": (2, 2)}
 
 
 @pytest.mark.parametrize(
