@@ -1,8 +1,10 @@
 """What documents point at is there."""
 
 import re
+import tomllib
 
 import pytest
+import yaml
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/measured/*.md")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -52,3 +54,13 @@ def test_documents_that_files_name_are_there(root):
     named = {name for file in files for name in re.findall(r"docs/[\w/-]+\.md", file.read_text(encoding="utf-8"))}
     assert named
     assert not [name for name in named if not (root / name).exists()]
+
+
+def test_the_citation_is_of_this_version_and_names_the_papers(root):
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [citation[key] for key in ("title", "version", "license")] == [
+        project[key] for key in ("name", "version", "license")
+    ]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert {paper["url"] for paper in citation["references"]} == set(re.findall(r"https://arxiv\.org/abs/[\d.]+", readme))

@@ -90,8 +90,8 @@ def attribute(
 
     Columns, a number a trial: ``precision`` as the search found it, ``fresh`` from new samples of the final anchor,
     ``coverage``, ``size`` in segments, ``area`` as a share of the pixels, ``holds`` (1 for an anchor, 0 for the best of
-    what was tried), ``samples`` that the search drew, sets that no latent reached (``unreached``); ``trial_seconds`` of
-    wall clock, ``trial_cpu`` of processors, ``trial_images`` that the generator drew for it and ``trial_updates`` of
+    what was tried), ``samples`` that the search drew, sets that were set aside as out of reach (``unreached``); ``trial_seconds``
+    of wall clock, ``trial_cpu`` of processors, ``trial_images`` that the generator drew for it and ``trial_updates`` of
     latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1 where no latent
     agreed with the image on any segment. Of the latter two nothing is known but what they had cost. And ``segments``,
     how many the image was cut into.

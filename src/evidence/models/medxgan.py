@@ -54,6 +54,8 @@ class Learner(training.Learner):
             of no others can an inversion find latents, so what it explains is another image than the one given.
         rising: weight of the fall of the classifier's log-odds of class 1 between two places drawn on the way from
             z2 = 0 to a whole z2, the second nearer to the whole; a rise costs nothing. Released: none.
+        slope: how steep that rise has to be, in log-odds a whole way: two places half a way apart cost nothing once
+            they are half of ``slope`` apart. With 0, what rises at all costs nothing.
         encoder_widths: channels of the encoder's convolutions, each of which halves the size.
         lr: learning rate of both Adam optimisers.
         fading: last share of the steps, in which lr falls evenly to nothing. Released: none.
@@ -89,6 +91,7 @@ class Learner(training.Learner):
         graded: float = 0.0,
         likeness: float = 0.0,
         rising: float = 0.0,
+        slope: float = 0.0,
         encoder_widths: tuple[int, ...] = (32, 64, 128, 256),
         lr: float = 2e-4,
         fading: float = 0.0,
@@ -114,6 +117,8 @@ class Learner(training.Learner):
         for name, weight, none in (("likeness", likeness, "no encoder"), ("rising", rising, "none")):
             if weight < 0:
                 raise BadInput(f"{name} is a weight, or 0 for {none}, not {weight}")
+        if slope < 0:
+            raise BadInput(f"slope is how many log-odds a whole way has to rise, or 0 for any, not {slope}")
         if likeness and side // 2 ** len(encoder_widths) < 1:
             raise BadInput(f"encoder_widths: images of {side} cannot be halved {len(encoder_widths)} times; take fewer")
         for name, share in (("graded", graded), ("fading", fading)):
@@ -144,7 +149,8 @@ class Learner(training.Learner):
             for name, networks in learning.items()
         }
         self.class_weight, self.class_loss, self.decay = class_weight, class_loss, average
-        self.graded, self.likeness, self.rising, self.lr, self.fading = graded, likeness, rising, lr, fading
+        self.graded, self.likeness, self.rising, self.slope = graded, likeness, rising, slope
+        self.lr, self.fading = lr, fading
         self.shift, self.brightness, self.low = shift, brightness, low
         self.batch, self.steps = batch // 2, steps
         self.validate_every, self.validate_count = validate_every, validate_count
@@ -206,7 +212,8 @@ class Learner(training.Learner):
         return {"likeness": self.likeness * (back.float() - real).square().mean()}
 
     def rising_terms(self, labels: Labels, found: Latents | None) -> Losses:
-        """Of two images on the way from a negative to its positive the farther is to have no lower log-odds of class 1.
+        """Of two images on the way from a negative to its positive the farther is to have no lower log-odds of class 1,
+        or higher ones by its lead times ``slope``.
 
         A way for each image of class 1; with an encoder every other one leads to what was ``found`` for a real image.
         """
@@ -218,8 +225,10 @@ class Learner(training.Learner):
         pair = torch.cat([torch.cat([z1, share * z2], 1) for share in shares])
         with machine.autocast(), machine.running_statistics(self.generator):
             images = self.generator(pair)
-        before, after = self.decisions.log_odds(images).float().chunk(2)
-        return {"rising": self.rising * (before - after).relu().mean()}
+        with machine.exactly():  # differences count, and log-odds of 8 and more are a sixteenth apart in bfloat16
+            before, after = self.decisions.log_odds(images.float()).chunk(2)
+        wanted = self.slope * (shares[1] - shares[0]).squeeze(1)
+        return {"rising": self.rising * (before + wanted - after).relu().mean()}
 
     def asked(self, labels: Labels) -> Values:
         """The probability of class 1 that is asked for, which is how much of its z2 an image gets too."""
@@ -252,7 +261,7 @@ class Learner(training.Learner):
             ratios = [variation(images[labels == k]) / variation(real[classes == k]) for k in (0, 1)]
             found[f"variation{suffix}"] = float(sum(ratios) / 2)
             found[f"distance{suffix}"] = float(
-                np.mean([kernel_distance(coarse(images[labels == k]), coarse(real[classes == k])) for k in (0, 1)])
+                sum(kernel_distance(coarse(images[labels == k]), coarse(real[classes == k])) for k in (0, 1)) / 2
             )
             if self.encoder is not None:
                 with machine.evaluation(network, self.encoder):

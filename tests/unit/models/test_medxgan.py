@@ -135,9 +135,10 @@ def test_likeness_is_how_well_images_come_back_from_the_latents_that_the_encoder
     assert torch.allclose(found, 3 * torch.stack(apart).mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.5])
 @pytest.mark.parametrize("encoding", [False, True])
-def test_rising_is_by_how_much_log_odds_fall_between_two_places_of_a_way(encoding):
-    learner = tiny(likeness=3.0 * encoding, rising=2.0, encoder_widths=(4, 4))
+def test_rising_is_by_how_much_log_odds_fall_short_of_the_slope_between_two_places_of_a_way(encoding, slope):
+    learner = tiny(likeness=3.0 * encoding, rising=2.0, slope=slope, encoder_widths=(4, 4))
     labels, found = torch.arange(16) // 8, None
     if encoding:
         found = found_by(learner, images(16), labels)
@@ -151,8 +152,8 @@ def test_rising_is_by_how_much_log_odds_fall_between_two_places_of_a_way(encodin
         z = found[8 + number] if encoding and number % 2 == 0 else latents[8 + number]
         ways = [torch.cat([z[:3], share * z[3:]]) for share in sorted((one, other))]
         less, more = (Bright()(learner.generator(way[None])).diff() for way in ways)
-        falls.append(max(0, (less - more).item()))
-    assert 0 < sum(f == 0 for f in falls) < 8
+        falls.append(max(0, (less - more).item() + slope * abs(one - other).item()))
+    assert slope or 0 < sum(f == 0 for f in falls) < 8
     assert term.item() == pytest.approx(2 * np.mean(falls), rel=1e-4)
     term.backward()
     assert learner.encoder is None or all(p.grad is None for p in learner.encoder.parameters())
@@ -259,5 +260,7 @@ def test_sizes_that_do_not_fit_are_refused():
         tiny(likeness=-1.0)
     with pytest.raises(BadInput, match=r"rising is a weight, or 0 for none, not -1\.0"):
         tiny(rising=-1.0)
+    with pytest.raises(BadInput, match=r"slope is how many log-odds a whole way has to rise, or 0 for any, not -1\.0"):
+        tiny(slope=-1.0)
     with pytest.raises(BadInput, match="encoder_widths: images of 32 cannot be halved 6 times"):
         tiny(likeness=1.0, encoder_widths=(2,) * 6)
