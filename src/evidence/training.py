@@ -183,6 +183,9 @@ def fit(
         if getattr(learner, name) < 1:
             raise BadInput(f"{name} starts at 1, not {getattr(learner, name)}")
     batches = Batches(learner.pool(train), learner.batch, seed, by_class=learner.by_class)
+    if batches.batch < learner.batch:
+        each = " of each class" if learner.by_class else ""
+        print(f"batches of {batches.batch} images{each}, not {learner.batch}: that is all there are", flush=True)
     history = History()
     start = _resume(state, recipe, learner, history)
     done = start > 0 and learner.finished(start - 1)  # saved by the step that ended it

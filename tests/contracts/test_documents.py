@@ -63,4 +63,6 @@ def test_the_citation_is_of_this_version_and_names_the_papers(root):
         project[key] for key in ("name", "version", "license")
     ]
     readme = (root / "README.md").read_text(encoding="utf-8")
-    assert {paper["url"] for paper in citation["references"]} == set(re.findall(r"https://arxiv\.org/abs/[\d.]+", readme))
+    assert {paper["url"] for paper in citation["references"]} == set(
+        re.findall(r"https://arxiv\.org/abs/[\d.]+", readme)
+    )

@@ -27,6 +27,33 @@ LATENT += ("dcgan", "diverse_encoder", "anchor", "decodings")
 PLANAR = ("diverse_encoder", "anchor", "decodings")  # refuse volumes
 
 
+@pytest.fixture
+def distant(monkeypatch):
+    """Of no tensor an array can be made before it was fetched (``cpu``), as it is of those on a GPU."""
+    cpu, numpy = torch.Tensor.cpu, torch.Tensor.numpy
+
+    def fetch(tensor):
+        fetched = cpu(tensor).view(tensor.shape)
+        fetched.fetched = True
+        return fetched
+
+    def refuse(tensor, **options):
+        if not hasattr(tensor, "fetched"):
+            raise TypeError("this tensor would have to be fetched from its device")
+        return numpy(tensor, **options)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", fetch)
+    monkeypatch.setattr(torch.Tensor, "numpy", refuse)
+
+
+def test_distant_tensors_have_to_be_fetched(distant):
+    tensor = torch.ones(2)
+    assert tensor.cpu().numpy().sum() == 2
+    for made in (lambda: tensor.numpy(), lambda: np.mean([tensor.sum(), tensor.sum()]), lambda: np.asarray(tensor)):
+        with pytest.raises(TypeError, match="would have to be fetched"):
+            made()
+
+
 def size_for(name, kind):
     return (SQUARES if name in LATENT else SIZES)[kind]
 
@@ -248,7 +275,7 @@ def test_what_a_model_saves_on_request_it_saves_when_asked_and_not_unasked(name,
 
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("name", signatures.names("models"))
-def test_a_model_trains_saves_loads_and_gives_the_same_output(name, kind, tmp_path):
+def test_a_model_trains_saves_loads_and_gives_the_same_output(name, kind, tmp_path, distant):
     if kind == "volume" and name in PLANAR:
         with pytest.raises(BadInput, match="have 3 axes"):
             tiny_learner(name, kind)
@@ -341,7 +368,7 @@ def explained(name, images, networks, folder, seed=0):
 
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("name", signatures.names("attribution"))
-def test_a_method_draws_a_finite_map_an_image_and_leaves_networks_as_they_were(name, kind, tmp_path):
+def test_a_method_draws_a_finite_map_an_image_and_leaves_networks_as_they_were(name, kind, tmp_path, distant):
     if kind == "volume" and name in PLANAR:
         pytest.skip(f"{name} is of slices alone")
     size = size_for(name, kind)

@@ -307,6 +307,15 @@ def test_a_training_that_had_ended_early_ends_there_again(samples, tmp_path, mon
     pd.testing.assert_frame_equal(resumed, history)
 
 
+def test_a_batch_larger_than_its_class_is_what_there_is_and_that_is_said(samples, tmp_path, capsys):
+    learner = Line()
+    fit(learner, samples, tmp_path / "enough")
+    assert "batches of" not in capsys.readouterr().out
+    learner.batch, learner.by_class = 6, True
+    fit(learner, samples, tmp_path / "short")
+    assert "batches of 5 images of each class, not 6: that is all there are" in capsys.readouterr().out
+
+
 def test_a_torn_state_is_no_obstacle(samples, tmp_path, capsys):
     (tmp_path / "state.pt").write_bytes(b"PK torn")
     history, _ = fit(Line(), samples, tmp_path)

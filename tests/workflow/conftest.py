@@ -35,7 +35,8 @@ class Dry:
 
 def snakemake(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", *words],
+        # the profile's timespan is for long runs: a run takes as long to leave
+        [sys.executable, "-m", "snakemake", "--max-jobs-per-timespan", "300/3s", *words],
         cwd=folder,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment},
         capture_output=True,

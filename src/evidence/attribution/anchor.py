@@ -90,11 +90,11 @@ def attribute(
 
     Columns, a number a trial: ``precision`` as the search found it, ``fresh`` from new samples of the final anchor,
     ``coverage``, ``size`` in segments, ``area`` as a share of the pixels, ``holds`` (1 for an anchor, 0 for the best of
-    what was tried), ``samples`` that the search drew, sets that were set aside as out of reach (``unreached``); ``trial_seconds``
-    of wall clock, ``trial_cpu`` of processors, ``trial_images`` that the generator drew for it and ``trial_updates`` of
-    latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1 where no latent
-    agreed with the image on any segment. Of the latter two nothing is known but what they had cost. And ``segments``,
-    how many the image was cut into.
+    what was tried), ``samples`` that the search drew, sets that were set aside as out of reach (``unreached``);
+    ``trial_seconds`` of wall clock, ``trial_cpu`` of processors, ``trial_images`` that the generator drew for it and
+    ``trial_updates`` of latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1
+    where no latent agreed with the image on any segment. Of the latter two nothing is known but what they had cost.
+    And ``segments``, how many the image was cut into.
 
     Args:
         sampler: ``stitching`` other images to the anchor, as the original anchors do; ``descent`` is Algorithm 3;
@@ -110,7 +110,9 @@ def attribute(
         restart: steps after which these are given up.
         limit: steps for one batch of samples, after which the set counts as out of reach.
         bank: images that the generator draws once for all images, of the sampler ``chains``; their time is nobody's.
-        least: of these have to agree with the image on a set of segments, for it to be within reach of this sampler.
+        least: of these have to agree with the image on a set of segments, for it to be within reach of this sampler;
+            of the other bank that judges the anchor a quarter as many, or there is no ``fresh``: a thousand samples
+            that descend from one or two say little.
         walkers: chains of a set that go on together, where the bank is used up.
         thin: steps between two samples of a chain.
         keep: chance of a segment outside the anchor to be kept, when stitching.
@@ -163,7 +165,8 @@ def attribute(
         settings = {"threshold": threshold, "drawn": thresholds == "drawn", "cost": cost}
         if sampler == "chains":
             known = drawn_before(number if searches else number + 1)
-            walk = {"walkers": walkers, "thin": thin, "least": least if searches else 1}
+            fewest = {"trial": least, "fresh": -(-least // 4), "shown": 1}[purpose]
+            walk = {"walkers": walkers, "thin": thin, "least": fewest}
             return chains.Chains(subject, generator, known, numbers, latents, **walk, **settings)
         begin = sampling.prior(generator, latents)
         if encoder is not None:

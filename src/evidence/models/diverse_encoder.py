@@ -42,11 +42,10 @@ class Learner(training.Learner):
         widths: channels of the convolutions. Released: three for 28×28; (64, 128, 256, 256, 256, 256) for 256×256.
         t: the distance that codes are to have from each other. Paper: 10, the root of how many numbers a latent has;
             for faces that is 22.63.
-        lam: weight λ of the diversity. Paper: 1; for faces 1e-3, which is 4e-3 of intensities in [-1, 1], as theirs were
-            in [0, 1].
+        lam: weight λ of the diversity. Paper: 1; for faces 1e-3, of intensities in [0, 1]: of those in [-1, 1] 4e-3.
         diversity: how far distances are from t as a share of it, squared (``norm``, the paper's), or how far the square
             difference of each number is from 2, squared (``elements``, of a released notebook).
-        penalty: weight of the codes' mean norm. Paper: none; for faces 1e-6, in the same way 4e-6.
+        penalty: weight of the codes' mean norm. Paper: none; for faces 1e-6, likewise 4e-6.
         norm: the generator's batch normalisation, with statistics of the ``batch`` of all codes' images, as released,
             or with its ``running`` ones.
         segmentation: how images are cut; faces were not: their masks were drawn by hand.

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from evidence import chains
 from evidence.attribution.anchor import MAPS, attribute, pictures
 from evidence.errors import BadInput
 from evidence.sampling import Stitching, Subject
@@ -65,6 +66,17 @@ def explained(image, donors, repeats=2, encoder=None, **options):
     settings = {"segments": 3, "repeats": repeats, "fresh": 200, "shown": 1} | options
     generator = None if options.get("sampler") == "stitching" else Bands()
     return attribute(image, donors, Third(), [7], generator, encoder, **settings)
+
+
+def test_the_bank_that_judges_has_to_have_a_quarter_of_what_the_search_asks_for(image, donors, monkeypatch):
+    asked, plain = [], chains.Chains
+    monkeypatch.setattr(
+        chains, "Chains", lambda *given, least, **how: asked.append(least) or plain(*given, least=least, **how)
+    )
+    explained(image, donors, repeats=1, sampler="chains", bank=200, least=9)
+    assert asked == [9, 3, 1], "for the search, for what judges it, and for what is shown"
+    _, columns = explained(image, donors, repeats=1, sampler="chains", bank=200, least=1)
+    assert not columns["fresh"].isnan().any()
 
 
 def test_the_bands_are_the_segments():
