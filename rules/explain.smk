@@ -50,7 +50,10 @@ rule evaluate_maps:
         "../envs/cuda.yaml"
     resources:
         gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * bool(plan.needs("metrics", w.metric)),
-        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+        mem_mb=lambda w, attempt: plan.resource(
+            w.dataset, "mem_mb", 8_000 if plan.needs("metrics", w.metric) else 4_000
+        )
+        * attempt,
         runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("metrics", w.metric),
@@ -74,7 +77,10 @@ rule evaluate_networks:
         "../envs/cuda.yaml"
     resources:
         gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * bool(plan.needs("metrics", w.metric)),
-        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000) * attempt,
+        mem_mb=lambda w, attempt: plan.resource(
+            w.dataset, "mem_mb", 8_000 if plan.needs("metrics", w.metric) else 4_000
+        )
+        * attempt,
         runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("metrics", w.metric),

@@ -26,8 +26,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = call.files
     images, index = io.load_array(args.images), io.load_table(args.index)
+    train = training.samples_of("train", images, index)
     truth = io.load_truth(args.truth) if args.truth else None
-    train, validation = (training.samples_of(split, images, index, truth) for split in ("train", "validation"))
+    validation = training.samples_of("validation", images, index, truth)
     intensities = io.load_range(args.info) if args.info else ""
     networks = weights.load_all(call.networks, {str(args.info): intensities})
     recipe = resuming.recipe(

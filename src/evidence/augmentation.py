@@ -39,8 +39,9 @@ class Augmentation:
 
     def __call__(self, images: Images) -> Images:
         """The images moved, by bilinear interpolation; what comes in from outside repeats the edge."""
-        grid = affine_grid(self.matrices(images), list(images.shape), align_corners=False)
-        moved = grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
+        with torch.autocast(images.device.type, enabled=False):  # places in bfloat16 would be up to half a pixel off
+            grid = affine_grid(self.matrices(images), list(images.shape), align_corners=False)
+            moved = grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
         return stretched(moved, self.low, self.high)
 
     def matrices(self, images: Images) -> torch.Tensor:

@@ -22,7 +22,8 @@ class Decisions:
 
     def log_odds(self, images: Images) -> Values:
         with machine.autocast():
-            return LogOdds(self.classifier, 1)(images).to(images.dtype)
+            found = LogOdds(self.classifier, 1)(images)
+        return found.to(torch.promote_types(images.dtype, torch.float32))
 
     @torch.no_grad()
     def of(self, images: Images) -> Values:

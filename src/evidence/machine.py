@@ -26,6 +26,7 @@ from evidence.errors import BadInput
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 LAYOUTS = ("channels_last", "contiguous")
+PINNED = 2**28  # bytes of images, up to which they go to a GPU through memory that the kernel cannot move
 _exact: ContextVar[bool] = ContextVar("exact", default=False)
 
 
@@ -52,7 +53,7 @@ def precision() -> str:
     on_gpu = device().type == "cuda"
     if wanted == "tf32" and not on_gpu:
         raise BadInput("EVIDENCE_PRECISION=tf32 is arithmetic of GPUs, and none is in use; use bfloat16, or unset it")
-    return wanted or ("bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32")
+    return wanted or ("bfloat16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "float32")
 
 
 def autocast() -> torch.autocast:
@@ -117,7 +118,7 @@ def laid_out(tensor: torch.Tensor) -> torch.Tensor:
 
 def to_device(images: torch.Tensor) -> torch.Tensor:
     """Images on the device, in its layout."""
-    if device().type == "cuda" and not images.is_cuda:
+    if device().type == "cuda" and not images.is_cuda and images.nbytes < PINNED:
         images = images.pin_memory()  # so that the copy does not wait for what the GPU is at
     return laid_out(images.to(device(), non_blocking=True))
 

@@ -88,7 +88,7 @@ class Samples:
         self.rows = np.arange(len(self.images)) if self.rows is None else self.rows
         self.resident, self.places = None, np.arange(len(self.rows))
         if len(self.rows) * self.images[:1].nbytes <= RESIDENT:
-            self.resident = machine.to_device(torch.from_numpy(self.images[self.rows].astype(np.float32)))
+            self.resident = machine.to_device(torch.from_numpy(self.images[self.rows].astype(np.float32, copy=False)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,7 +97,7 @@ class Samples:
         """Some images on the device, in its layout."""
         if self.resident is not None:
             return machine.laid_out(self.resident[torch.from_numpy(self.places[rows]).to(self.resident.device)])
-        return machine.to_device(torch.from_numpy(self.images[self.rows[rows]].astype(np.float32)))
+        return machine.to_device(torch.from_numpy(self.images[self.rows[rows]].astype(np.float32, copy=False)))
 
     def some(self, rows: np.ndarray, labels: np.ndarray) -> "Samples":
         """Some of the samples, under other labels; the images are shared."""

@@ -127,6 +127,16 @@ def test_the_edge_is_repeated_and_the_range_restored():
     assert torch.equal(stretched(torch.full((2, 1, 3, 3), 0.4)), torch.zeros(2, 1, 3, 3))
 
 
+def test_images_are_moved_as_exactly_in_bfloat16():
+    images, moving = torch.rand(3, 1, 40, 50), Augmentation.usual(1.0)
+    torch.manual_seed(0)
+    expected = moving(images)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = moving(images)
+    assert torch.equal(found, expected)
+
+
 def test_one_image_by_hand():
     augmentation = Augmentation(rotation=30.0, shift=0.1, zoom=0.2)
     images = blocks(1, 1, 9, 9)

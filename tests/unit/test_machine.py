@@ -39,7 +39,7 @@ def test_without_a_gpu_it_is_the_cpu_in_float32():
 @pytest.mark.parametrize(("fast", "name"), [(True, "bfloat16"), (False, "float32")])
 def test_with_a_gpu_it_is_that_in_what_it_is_fast_at(monkeypatch, fast, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: fast and not including_emulation)
     assert machine.device() == torch.device("cuda")
     assert machine.precision() == name
     monkeypatch.setenv("EVIDENCE_DEVICE", "cpu")

@@ -21,7 +21,7 @@ from evidence.networks.log_odds import LogOdds
 from evidence.shapes import Images, ManyMaps, Values
 
 MAPS = ("difference", "v1", "v2", "v2k")
-POINTS = {"cpu": 16, "cuda": 256}  # of ways, differentiated at once; no result depends on it
+POINTS = {"cpu": 16, "cuda": 64}  # of ways, differentiated at once; no result depends on it
 TAPS = 29  # of the Gaussian: the authors' kernel of size 28 has 29
 
 Slope = Callable[[Images], tuple[Values, Images]]  # values at images, and their gradients

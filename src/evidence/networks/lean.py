@@ -3,6 +3,8 @@
 import copy
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -55,16 +57,31 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(context, pooled: Tensor, places: Tensor, size: tuple[int, ...]) -> Tensor:
         context.save_for_backward(places)
-        bits = pooled.view(
-            BITS[pooled.element_size()]
-        )  # what a number is does not matter, and scatter is slow in bfloat16
-        space = bits.new_zeros(len(bits), math.prod(size), bits.shape[1]).scatter_(1, _rows(places), _rows(bits))
+        # what a number is does not matter, and scatter is slow in bfloat16
+        bits = pooled.view(BITS[pooled.element_size()])
+        space = bits.new_zeros(len(bits), math.prod(size), bits.shape[1])
+        with _any_order(bits.is_cuda):  # no two maxima are at one place
+            space.scatter_(1, _rows(places), _rows(bits))
         return space.view(pooled.dtype).transpose(1, 2).unflatten(2, size)
 
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
         (places,) = context.saved_tensors
         return _rows(gradient).gather(1, _rows(places)).transpose(1, 2).unflatten(2, places.shape[2:]), None, None
+
+
+@contextmanager
+def _any_order(on_gpu: bool) -> Iterator[None]:
+    """For what has one result in whichever order it is done, though a GPU would sort it first, to be sure of that."""
+    if not (on_gpu and torch.are_deterministic_algorithms_enabled()):
+        yield
+        return
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=warn_only)
 
 
 def _rows(images: Tensor) -> Tensor:

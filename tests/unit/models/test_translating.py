@@ -244,6 +244,13 @@ def samples():
     return Samples(np.concatenate([dark, bright[:5]]), np.ones(12, int))
 
 
+def test_log_odds_are_float32_whatever_images_are():
+    """In bfloat16 those of 8 and more would be a sixteenth apart."""
+    images = torch.rand(3, 1, 4, 4).bfloat16()
+    assert Decisions(Bright()).log_odds(images).dtype is torch.float32
+    assert Decisions(Bright().double()).log_odds(images.double()).dtype is torch.float64
+
+
 def test_batches_are_of_what_the_classifier_decides(samples):
     pool = Decisions(Bright()).sorted(samples, 0)
     assert pool.labels.tolist() == [0] * 7 + [1] * 5

@@ -9,7 +9,7 @@ from torch import nn
 
 from evidence.networks.blocks import convolution
 from evidence.networks.c3d import Classifier
-from evidence.networks.lean import Doubling, Dropout, MaxPool, chance, folded, joined, transposed
+from evidence.networks.lean import Doubling, Dropout, MaxPool, _any_order, chance, folded, joined, transposed
 from evidence.networks.unet import MapGenerator
 
 TORCH_POOL = {2: nn.functional.max_pool2d, 3: nn.functional.max_pool3d}
@@ -40,6 +40,22 @@ def test_a_pool_is_that_of_torch_twice_differentiated(layout, size):
     theirs = twice(lambda x: TORCH_POOL[len(size)](x, 2, ceil_mode=True), images)
     for found, expected in zip(ours, theirs, strict=True):
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_only_a_gpu_does_things_in_any_order_and_only_for_that_long(ordered):
+    def flags():
+        return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+    before = flags()
+    torch.use_deterministic_algorithms(ordered, warn_only=ordered)
+    try:
+        for on_gpu in (True, False):
+            with _any_order(on_gpu):
+                assert flags() == ((False, False) if on_gpu else (ordered, ordered))
+            assert flags() == (ordered, ordered)
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 @pytest.mark.parametrize("size", [(7, 9), (4, 6, 8)])
