@@ -23,6 +23,7 @@ rule simulate:
         manifest="<results>/{dataset}/simulated/manifest.csv",
     log:
         "<logs>/{dataset}/simulate.log",
+    priority: 3  # what a dataset's long trainings wait for
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -42,6 +43,7 @@ rule prepare:
         part=temp("<results>/{dataset}/data/parts/{part}of{parts}.npz"),
     log:
         "<logs>/{dataset}/prepare/{part}of{parts}.log",
+    priority: 3  # what a dataset's long trainings wait for
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -66,6 +68,7 @@ rule pack:
         info="<results>/{dataset}/data/info.json",
     log:
         "<logs>/{dataset}/pack.log",
+    priority: 3  # what a dataset's long trainings wait for
     conda:
         "../envs/cpu.yaml"
     resources:

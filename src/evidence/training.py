@@ -272,6 +272,10 @@ def _resume(path: Path, recipe: str, learner: Learner, history: History) -> int:
     learner.load_state_dict(state["learner"])
     for name, optimiser in learner.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
+        for parameter, moments in optimiser.state.items():  # laid out alike, as fused Adam takes them to be
+            for key, value in moments.items():
+                if value.shape == parameter.shape:
+                    moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(value)
     history.rows, history.seconds = [tuple(row) for row in state["history"]], state["seconds"]
     print(f"resuming from {path} at step {state['step']}", flush=True)
     return state["step"]

@@ -160,3 +160,15 @@ def test_the_package_speaks_of_no_place_of_its_own(root):
             text = path.read_text()
             assert not re.search(r"(?<![\w.])/(work|home|root|tmp)/", text), path
             assert "pypi.org" not in text, path
+
+
+def test_what_a_long_training_waits_for_goes_first(root):
+    """A dataset that is prepared last is trained on last, on one core, while the others have nothing to do."""
+    text = "".join(file.read_text(encoding="utf-8") for file in (root / "rules").glob("*.smk"))
+    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", text, re.M | re.S))
+    found = {name: re.search(r"^    priority: (\d+)", body, re.M) for name, body in rules.items()}
+    order = {name: int(match[1]) if match else 0 for name, match in found.items()}
+    assert {order[name] for name in ("fetch", "simulate", "prepare", "pack", "choose")} == {3}
+    assert order["train"] == 2
+    assert order["attribute"] == 1
+    assert order["evaluate_maps"] == 0

@@ -316,6 +316,31 @@ def test_a_batch_larger_than_its_class_is_what_there_is_and_that_is_said(samples
     assert "batches of 5 images of each class, not 6: that is all there are" in capsys.readouterr().out
 
 
+def test_a_training_goes_on_in_another_layout(samples, tmp_path, monkeypatch, capsys):
+    """Fused Adam goes by the place of a number in memory, moments and weights alike."""
+
+    class Filter(Line):
+        def __init__(self, layout, steps):
+            super().__init__(steps)
+            torch.manual_seed(0)
+            self.filter = torch.nn.Conv2d(2, 3, 3).to(memory_format=layout)
+            self.optimisers = {"filter": torch.optim.Adam(self.filter.parameters(), lr=0.1, fused=True)}
+
+        def step(self, batches, i):
+            noise = torch.randn(4, 2, 8, 8)
+            return self.descend("filter", {"square": (self.filter(noise) - noise.mean()).square().mean()})
+
+    first, last = torch.channels_last, torch.contiguous_format
+    whole, half, rest = Filter(first, 20), Filter(first, 10), Filter(last, 20)
+    fit(whole, samples, tmp_path / "whole")
+    monkeypatch.setenv("EVIDENCE_SAVE_SECONDS", "0")
+    fit(half, samples, tmp_path)
+    assert half.filter.weight.stride() != rest.filter.weight.stride()
+    fit(rest, samples, tmp_path)
+    assert "at step 10" in capsys.readouterr().out
+    torch.testing.assert_close(rest.filter.weight, whole.filter.weight.contiguous(), rtol=1e-3, atol=1e-4)
+
+
 def test_a_torn_state_is_no_obstacle(samples, tmp_path, capsys):
     (tmp_path / "state.pt").write_bytes(b"PK torn")
     history, _ = fit(Line(), samples, tmp_path)
