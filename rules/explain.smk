@@ -49,11 +49,8 @@ rule evaluate_maps:
     conda:
         "../envs/cuda.yaml"
     resources:
-        gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * bool(plan.needs("metrics", w.metric)),
-        mem_mb=lambda w, attempt: plan.resource(
-            w.dataset, "mem_mb", 8_000 if plan.needs("metrics", w.metric) else 4_000
-        )
-        * attempt,
+        gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * plan.on_gpu(w.metric),
+        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000 + 4_000 * plan.on_gpu(w.metric)) * attempt,
         runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("metrics", w.metric),
@@ -76,11 +73,8 @@ rule evaluate_networks:
     conda:
         "../envs/cuda.yaml"
     resources:
-        gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * bool(plan.needs("metrics", w.metric)),
-        mem_mb=lambda w, attempt: plan.resource(
-            w.dataset, "mem_mb", 8_000 if plan.needs("metrics", w.metric) else 4_000
-        )
-        * attempt,
+        gpu=lambda w: plan.resource(w.dataset, "gpu", 1) * plan.on_gpu(w.metric),
+        mem_mb=lambda w, attempt: plan.resource(w.dataset, "mem_mb", 4_000 + 4_000 * plan.on_gpu(w.metric)) * attempt,
         runtime=lambda w: plan.resource(w.dataset, "runtime", 720),
     params:
         options=lambda w: plan.options("metrics", w.metric),

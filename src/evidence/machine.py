@@ -26,7 +26,9 @@ from evidence.errors import BadInput
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 LAYOUTS = ("channels_last", "contiguous")
-PINNED = 2**28  # bytes of images, up to which they go to a GPU through memory that the kernel cannot move
+PINNED = (
+    2**28
+)  # bytes below which images on their way to a GPU are pinned: batches, but no whole dataset, which nothing waits on
 _exact: ContextVar[bool] = ContextVar("exact", default=False)
 
 

@@ -72,6 +72,10 @@ class Plan:
         """A need of the jobs of a dataset (mem_mb, runtime, threads, gpu); never a reason to run again."""
         return (self.entry("datasets", dataset).get("resources") or {}).get(name, default)
 
+    def on_gpu(self, metric: str) -> bool:
+        """Whether a metric computes with networks, on a GPU where there is one."""
+        return bool(self.needs("metrics", metric))
+
     def options(self, section: str, label: str, *, dataset: str = "", function: str = "") -> str:
         """The hyperparameters of an entry as flags, in alphabetical order, so that reordering YAML changes nothing.
 

@@ -29,7 +29,8 @@ PLANAR = ("diverse_encoder", "anchor", "decodings")  # refuse volumes
 
 @pytest.fixture
 def distant(monkeypatch):
-    """Of no tensor an array can be made before it was fetched (``cpu``), as it is of those on a GPU."""
+    """Of no tensor an array can be made before it was fetched, as it is of those on a GPU; and stricter than there,
+    ``numpy`` has to follow ``cpu`` at once."""
     cpu, numpy = torch.Tensor.cpu, torch.Tensor.numpy
 
     def fetch(tensor):

@@ -49,6 +49,18 @@ def test_with_a_gpu_it_is_that_in_what_it_is_fast_at(monkeypatch, fast, name):
     assert machine.device() == torch.device("cuda:1")
 
 
+@pytest.mark.parametrize("side", [64, 65])
+def test_batches_are_pinned_and_whole_datasets_are_not(monkeypatch, side):
+    monkeypatch.setattr(machine, "PINNED", 4 * 64 * 65)
+    monkeypatch.setattr(machine, "device", lambda: torch.device("cuda"))
+    pinned, moved = [], []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda images: pinned.append(images.nbytes) or images)
+    monkeypatch.setattr(torch.Tensor, "to", lambda images, *_, **__: moved.append(images.nbytes) or images)
+    machine.to_device(torch.zeros(1, 1, 64, side))
+    assert moved
+    assert bool(pinned) == (side == 64)
+
+
 def test_precision_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("EVIDENCE_PRECISION", "bfloat16")
     layer, images = nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 4, 5)

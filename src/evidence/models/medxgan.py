@@ -119,6 +119,10 @@ class Learner(training.Learner):
                 raise BadInput(f"{name} is a weight, or 0 for {none}, not {weight}")
         if slope < 0:
             raise BadInput(f"slope is how many log-odds a whole way has to rise, or 0 for any, not {slope}")
+        if slope and not rising:
+            raise BadInput(
+                "slope says how steep ways have to rise, but rising, its weight, is 0: set it, or take slope away"
+            )
         if likeness and side // 2 ** len(encoder_widths) < 1:
             raise BadInput(f"encoder_widths: images of {side} cannot be halved {len(encoder_widths)} times; take fewer")
         for name, share in (("graded", graded), ("fading", fading)):
@@ -199,7 +203,7 @@ class Learner(training.Learner):
         with machine.autocast():
             generated = self.generator(draw(asked, self.generator.sizes))
             verdict = self.judge(self.seen(generated))
-        agreement = class_term(self.decisions.log_odds(generated).float(), asked, self.class_loss)
+        agreement = class_term(self.decisions.log_odds(generated), asked, self.class_loss)
         return {"adversarial": likely(verdict, True), "class": self.class_weight * agreement}
 
     def likeness_terms(self, real: Images, found: Latents) -> Losses:

@@ -159,6 +159,22 @@ def test_rising_is_by_how_much_log_odds_fall_short_of_the_slope_between_two_plac
     assert learner.encoder is None or all(p.grad is None for p in learner.encoder.parameters())
 
 
+def test_ways_are_judged_in_float32_whatever_training_is_in(monkeypatch):
+    """Differences count, and in bfloat16 log-odds of 8 and more are a sixteenth apart."""
+    monkeypatch.setenv("EVIDENCE_PRECISION", "bfloat16")
+    learner, judged = tiny(rising=1.0), []
+    judge = learner.decisions.log_odds
+    monkeypatch.setattr(
+        learner.decisions,
+        "log_odds",
+        lambda images: judged.append((images.dtype, torch.is_autocast_enabled("cpu"), judge(images))) or judged[-1][2],
+    )
+    learner.rising_terms(torch.arange(8) // 4, None)
+    (dtype, reduced, log_odds), *others = judged
+    assert not others
+    assert (dtype, reduced, log_odds.dtype) == (torch.float32, False, torch.float32)
+
+
 def test_a_step_asks_for_rising_ways_to_what_the_encoder_finds(monkeypatch):
     learner, given = tiny(rising=1.0, likeness=1.0, encoder_widths=(4, 4)), []
     terms = learner.rising_terms
@@ -262,5 +278,7 @@ def test_sizes_that_do_not_fit_are_refused():
         tiny(rising=-1.0)
     with pytest.raises(BadInput, match=r"slope is how many log-odds a whole way has to rise, or 0 for any, not -1\.0"):
         tiny(slope=-1.0)
+    with pytest.raises(BadInput, match="slope says how steep ways have to rise, but rising, its weight, is 0"):
+        tiny(slope=1.0)
     with pytest.raises(BadInput, match="encoder_widths: images of 32 cannot be halved 6 times"):
         tiny(likeness=1.0, encoder_widths=(2,) * 6)

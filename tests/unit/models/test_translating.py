@@ -245,7 +245,7 @@ def samples():
 
 
 def test_log_odds_are_float32_whatever_images_are():
-    """In bfloat16 those of 8 and more would be a sixteenth apart."""
+    """They are rounded no further than the classifier does."""
     images = torch.rand(3, 1, 4, 4).bfloat16()
     assert Decisions(Bright()).log_odds(images).dtype is torch.float32
     assert Decisions(Bright().double()).log_odds(images.double()).dtype is torch.float64
