@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import affine_grid, grid_sample, pad
 
+from evidence import machine
 from evidence.shapes import Images
 
 
@@ -39,7 +40,7 @@ class Augmentation:
 
     def __call__(self, images: Images) -> Images:
         """The images moved, by bilinear interpolation; what comes in from outside repeats the edge."""
-        with torch.autocast(images.device.type, enabled=False):  # places in bfloat16 would be up to half a pixel off
+        with machine.exactly():  # places in bfloat16 would be up to half a pixel off
             grid = affine_grid(self.matrices(images), list(images.shape), align_corners=False)
             moved = grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
         return stretched(moved, self.low, self.high)

@@ -26,9 +26,7 @@ from evidence.errors import BadInput
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 LAYOUTS = ("channels_last", "contiguous")
-PINNED = (
-    2**28
-)  # bytes below which images on their way to a GPU are pinned: batches, but no whole dataset, which nothing waits on
+PINNED = 2**28  # bytes below which images on their way to a GPU are pinned: batches; nothing waits on a whole dataset
 _exact: ContextVar[bool] = ContextVar("exact", default=False)
 
 
