@@ -233,16 +233,18 @@ def update_table(
     for name, found in taken.items():
         seconds = median(found)
         arithmetic = "tf32" if name == "textbook" else name.removeprefix("ours, ")
-        share = needed / seconds / roofs.get(arithmetic, roofs["float32"])
-        done = flops["textbook" if name == "textbook" else "ours"] / 1e9
-        cells = digits(seconds), digits(min(found)), digits(plain_seconds / seconds), f"{share:.2f}"
-        rows.append((name, *cells, digits(done), digits(memory[name])))
+        roof = roofs.get(arithmetic, roofs["float32"])
+        done = flops["textbook" if name == "textbook" else "ours"]
+        shares = [f"{work / seconds / roof:.2f}" for work in (needed, done)]
+        cells = digits(seconds), digits(min(found)), digits(plain_seconds / seconds), *shares
+        rows.append((name, *cells, digits(done / 1e9), digits(memory[name])))
     for arithmetic, roof in roofs.items():
         floor = needed / roof
-        cells = digits(floor), "", digits(plain_seconds / floor), "1", digits(needed / 1e9), ""
+        cells = digits(floor), "", digits(plain_seconds / floor), "1", "1", digits(needed / 1e9), ""
         rows.append((f"floor, {arithmetic}", *cells))
     said = ", ".join(f"{digits(roof / 1e9)} GFLOP/s in {arithmetic}" for arithmetic, roof in roofs.items())
-    heads = ("", "seconds", "fastest", "textbook ÷ this", "share of the roof", "GFLOP", "peak memory, GiB")
+    shares = "share of the roof", "its own share"
+    heads = ("", "seconds", "fastest", "textbook ÷ this", *shares, "GFLOP", "peak memory, GiB")
     table = "\n".join(markdown(heads, rows))
     return f"{table}\n\nRoof in these rounds: {said}."
 
@@ -406,7 +408,8 @@ UPDATES = """\
   the critic's update it is the textbook's critic passes alone: two forward and backward, and a penalty differentiated
   twice, 12 forward passes together, but no pass of the generator. For the generator's update it is the U-Net forward
   and backward, and the critic forward and back to its images. Who computes less, or in bfloat16, can lie above 1.
-- **GFLOP** are those that a row does compute in convolutions, the generator's passes included, as torch counts them.
+- **GFLOP** are those that a row does compute in convolutions, the generator's passes included, as torch counts them;
+  **its own share** of the roof is of these. In 3D the generator's pass is three tenths of a critic's update.
 - **Roof** is the best of many 3×3 convolutions in the same rounds, channels last: on a CPU of 64 channels and 8 images
   of 56×56, in float32; on a GPU of 256 channels and 64 images, in the arithmetic of the row. **Floor** is the work of
   the shares at this rate.

@@ -46,10 +46,10 @@ def main(argv: list[str] | None = None) -> None:
     }
     wanted = inspect.signature(call.module.draw).parameters
     figure = call.module.draw(**{name: make() for name, make in given.items() if name in wanted}, **call.options)
-    for path in (args.pdf, args.png):
-        with io.replacing(path) as aside:
-            # a fixed date: the same results give the same file
-            figure.savefig(aside, metadata={"CreationDate": None} if str(path).endswith("pdf") else None)
+    with io.replacing(args.pdf) as aside:
+        figure.savefig(aside, metadata={"CreationDate": None})  # the same results give the same file
+    with io.replacing(args.png) as aside:
+        figure.savefig(aside, metadata={"Slides": str(len(figure.subfigs))} if figure.subfigs else None)
 
 
 def of_explained(paths: Mapping[str, str], index: pd.DataFrame) -> dict[str, np.ndarray]:

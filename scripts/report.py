@@ -8,12 +8,18 @@ from pathlib import Path
 import jinja2
 import markdown
 from markdown.extensions.toc import slugify_unicode
+from PIL import Image
 
 from evidence import cli, io
 from evidence.errors import BadInput
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
-PICTURE = re.compile(r'src="([^"]+)"')
+PICTURE = re.compile(r'<img alt="([^"]*)" src="([^"]+)" />')
+# The picture fills a box of the size of a slide and sticks out to the right; its place in percent is that of the slide.
+SLIDES = """\
+<span class="slides">{image} style="aspect-ratio: {ratio:.5f}">
+<input type="range" min="0" max="{last}" value="0" aria-label="{words}"
+ oninput="this.previousElementSibling.style.objectPosition = 100 * this.value / this.max + '%'"></span>"""
 ADDRESS = re.compile(r"(?<![(<\"])https?://\S+")
 
 
@@ -47,7 +53,7 @@ def converted(path: Path) -> dict:
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing; make the page first, or correct the path") from error
     html = reader.convert(ADDRESS.sub(r"<\g<0>>", text))
-    html = PICTURE.sub(lambda found: f'src="{_inside(path.parent / found[1], path)}" loading="lazy"', html)
+    html = PICTURE.sub(lambda found: _inside(path.parent / found[2], found[1], path), html)
     return {"paper": paper, "html": html, "headings": list(_headings(reader.toc_tokens))}
 
 
@@ -58,11 +64,17 @@ def _headings(tokens: list[dict]) -> Iterator[tuple[str, str, int]]:
         yield from _headings(token["children"])
 
 
-def _inside(picture: Path, page: Path) -> str:
-    """A picture as part of the file."""
+def _inside(picture: Path, words: str, page: Path) -> str:
+    """A picture as part of the file; one of slides beside each other with a slider that shows one of them."""
     if not picture.is_file():
         raise BadInput(f"{page} shows {picture}, which is missing; draw it again")
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    data = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    image = f'<img alt="{words}" src="{data}" loading="lazy"'
+    with Image.open(picture) as opened:
+        (width, height), slides = opened.size, int(opened.info.get("Slides", 1))
+    if slides == 1:
+        return f"{image}>"
+    return SLIDES.format(image=image, words=words, ratio=width / slides / height, last=slides - 1)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,15 @@ def grid(rows: int, columns: int, cell: float = 1.1, beneath: float = 0.0):
     return plt.subplots(rows, columns, figsize=(cell * columns, (cell + beneath) * rows + 0.25), squeeze=False)
 
 
+def strip(slides: int, rows: int, columns: int, cell: float = 1.1, beneath: float = 0.0):
+    """A figure of slides beside each other, all of one size to the pixel, so that they can be leafed through; and each
+    slide with its grid of square cells, as ``grid`` makes it."""
+    size = (cell * columns * slides, (cell + beneath) * rows + 0.15)
+    figure = plt.figure(figsize=size)
+    parts = figure.subfigures(1, slides, squeeze=False, wspace=0)[0]
+    return figure, [(part, part.subplots(rows, columns, squeeze=False)) for part in parts]
+
+
 def words(sentence: str) -> Figure:
     """A figure of a sentence, where what was found has nothing to show; so its page is made all the same."""
     figure = plt.figure(figsize=(5.5, 0.5))

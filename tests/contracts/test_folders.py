@@ -625,7 +625,7 @@ def test_a_figure_is_drawn(name):
         "histories": {"a": [history, history], "b": [history]},
         "scores": {heading: [curve, curve] for heading in ("Random", "One: E", "One: v1", "Two: E")},
     }
-    if name == "traversal":
+    if name in ("slides", "traversal"):
         frames = [f"{number:02}" for number in range(11)]
         given["maps"] = {heading: random.uniform(size=(3, 1, 8, 12)) for heading in frames}
         given["scores"] = {"way": [scores(random, [f"p{heading}" for heading in frames])]}

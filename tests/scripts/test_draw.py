@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from evidence import io
 from evidence.figures import gallery
@@ -36,6 +37,12 @@ def test_a_figure_of_maps_and_scores(script, dataset, tmp_path):
     status, text = script("draw", "traversal", "--at", '["p00"]', *words[2:])
     assert status == 1
     assert "at: name one setting for each of the frames 0, 1, not p00" in text
+    with Image.open(written["png"]) as picture:
+        assert "Slides" not in picture.info
+    status, text = script("draw", "slides", *words)
+    assert status == 0, text
+    with Image.open(written["png"]) as picture:
+        assert picture.info["Slides"] == "2", "so the report knows"
     words = ["--pictures", '["1"]', "--worst", "1", *data, *given[:3], "--pdf", written["pdf"], "--png", written["png"]]
     status, text = script("draw", "gallery", *words)
     assert status == 0, text

@@ -2,10 +2,14 @@
 
 import base64
 import io
+import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 PAGE = """# A & B: a title
 
@@ -42,7 +46,7 @@ class Read(HTMLParser):
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.append(tag)
-        if tag not in ("img", "meta", "br", "link"):
+        if tag not in ("img", "input", "meta", "br", "link"):
             self.open.append(tag)
         self.ids += [attrs["id"]] if "id" in attrs else []
         self.links += [attrs["href"]] if "href" in attrs else []
@@ -103,3 +107,48 @@ def test_a_picture_or_a_page_that_is_missing_is_named(pages, script, tmp_path):
     status, said = script("report", *words)
     assert (status, "first2018/page.md is missing" in said) == (1, True)
     assert not (tmp_path / "report.html").exists()
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LEAF = """<script>
+const said = [], images = [...document.images], slider = document.querySelector("input");
+addEventListener("error", event => said.push(event.message), true);
+slider.value = 2; slider.oninput();
+Promise.all(images.map(image => (image.loading = "eager", image.decode()))).then(() => {
+  const box = slider.previousElementSibling, style = getComputedStyle(box);
+  document.body.innerHTML = "<p>" + [images.length, images.every(image => image.naturalWidth > 0), said.length,
+    style.objectPosition, style.objectFit, (box.clientWidth / box.clientHeight).toFixed(2)].join("|") + "</p>";
+});
+</script></body>"""
+
+
+@pytest.fixture
+def leafed(pages):
+    """Pages of which the first shows three slides of 4×2 beside each other."""
+    facts = PngInfo()
+    facts.add_text("Slides", "3")
+    Image.new("L", (12, 2)).save(pages[0].with_name("figure1.png"), pnginfo=facts)
+    return pages
+
+
+def test_slides_have_a_slider(leafed, script, tmp_path):
+    status, said = script("report", "--pages", *leafed, "--scale", "quick", "--html", tmp_path / "report.html")
+    assert status == 0, said
+    text = (tmp_path / "report.html").read_text()
+    read = Read(text)
+    assert read.open == []
+    assert read.tags.count("input") == 1
+    (slider,) = re.findall(r"<input[^>]*>", text)
+    assert all(word in slider for word in ('type="range"', 'min="0"', 'max="2"', 'value="0"', 'aria-label="figure1"'))
+    assert re.findall(r'style="aspect-ratio: ([0-9.]+)"', text) == ["2.00000"]
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+def test_a_browser_shows_every_picture_and_leafs(leafed, script, tmp_path):
+    status, said = script("report", "--pages", *leafed, "--scale", "quick", "--html", tmp_path / "report.html")
+    assert status == 0, said
+    page = tmp_path / "leafed.html"
+    page.write_text((tmp_path / "report.html").read_text().replace("</body>", LEAF))
+    words = "--headless --no-sandbox --disable-gpu --virtual-time-budget=5000 --dump-dom".split()
+    run = subprocess.run([CHROMIUM, *words, page.as_uri()], capture_output=True, text=True, timeout=120)
+    assert "<p>2|true|0|100% 50%|cover|2.00</p>" in run.stdout, run.stdout[-500:] + run.stderr[-500:]

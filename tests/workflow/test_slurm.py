@@ -31,7 +31,9 @@ def test_the_profile_is_taken_and_every_job_says_what_it_needs(checkout):
     measured = [job for job in text.split("\nrule ") if job.startswith("evaluate_maps:")]
     scored = [job for job in measured if "metric=aopc" in job]
     assert scored
-    assert all("gpu=1, runtime=720, mem_mb=8000" in job for job in scored), "what runs a network wants a GPU and its memory"
+    assert all("gpu=1, runtime=720, mem_mb=8000" in job for job in scored), (
+        "what runs a network wants a GPU and its memory"
+    )
     compared = [job for job in measured if "metric=ncc" in job]
     assert compared
     assert all("gpu=0, runtime=720, mem_mb=4000" in job for job in compared), "what compares arrays does not"

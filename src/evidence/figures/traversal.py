@@ -13,6 +13,8 @@ from evidence.figures.gallery import colours, drawn, group_of, some
 
 WIDTH = 7.2  # inches at most: two columns of print
 
+NOTHING = "No image is shown: none has a probability for each frame."
+
 Probabilities = Float[np.ndarray, "sample frame"]
 
 
@@ -41,22 +43,14 @@ def draw(
         observed: heading of the image; empty to leave it out, where frames are made without one.
         change: heading of the last column.
     """
-    if len(maps) < 2:
-        raise BadInput(f"a way has two frames or more, and there is: {', '.join(maps) or 'nothing'}")
-    explained = np.flatnonzero(index["explain"])
-    shown = index.iloc[explained]
-    found = probabilities(scores, at, maps, shown["sample"]) if scores else None
-    usable = drawn(maps, len(shown))
-    if found is not None:
-        usable = usable[np.isfinite(found[usable]).all(1)]
-    rows = usable[some(shown.iloc[usable], by, groups, count)].tolist()
+    shown, rows, found = ways(index, maps, scores, at, by, groups, count)
     if not rows:
-        return style.words("No image is shown: none has a probability for each frame.")
+        return style.words(NOTHING)
     headings = [*([observed] if observed else []), *maps, change]
     cell = min(1.1, WIDTH / len(headings))
     figure, axes = style.grid(len(rows), len(headings), cell, beneath=0.0 if found is None else 0.12)
     for line, row in zip(axes, rows, strict=True):
-        image = np.asarray(images[explained[row]])
+        image = np.asarray(images[shown.index[row]])
         frames = np.array([each[row] for each in maps.values()])
         if observed:
             style.picture(line[0], image, **style.greys(image))
@@ -71,6 +65,28 @@ def draw(
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading, fontsize=8 if cell > 0.8 else 6)
     return figure
+
+
+def ways(
+    index: pd.DataFrame,
+    maps: Mapping[str, np.ndarray],
+    scores: Mapping[str, Sequence[pd.DataFrame]],
+    at: tuple[str, ...],
+    by: str,
+    groups: tuple[str, ...],
+    count: int,
+) -> tuple[pd.DataFrame, list[int], Probabilities | None]:
+    """The explained samples, labelled by their place among all; the rows of them that are shown; and of each sample and
+    frame the probability, None without scores."""
+    if len(maps) < 2:
+        raise BadInput(f"a way has two frames or more, and there is: {', '.join(maps) or 'nothing'}")
+    explained = np.flatnonzero(index["explain"])
+    samples = index.iloc[explained].set_axis(explained)
+    found = probabilities(scores, at, maps, samples["sample"]) if scores else None
+    usable = drawn(maps, len(samples))
+    if found is not None:
+        usable = usable[np.isfinite(found[usable]).all(1)]
+    return samples, usable[some(samples.iloc[usable], by, groups, count)].tolist(), found
 
 
 def probabilities(
