@@ -69,7 +69,7 @@ def of_seeds(scores: Scores, at: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
+def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int | str]:
     """Mean and spread over seeds and images, out of what is known of each seed.
 
     Args:
@@ -79,9 +79,9 @@ def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
             the seeds, which ``seeds_spread`` always is over, with n - 1 in the denominator. NaN where there is one.
 
     Returns:
-        ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many;
-        ``missing``, how many scores do not exist, ``of`` how many; and whether the scores are ``repeats``, or
-        ``several`` of an image.
+        ``ours``, the mean of the seeds' means; the two spreads; ``n``, the scores a seed; ``seeds``, how many, and
+        ``which``, in words; ``missing``, how many scores do not exist, ``of`` how many; and whether the scores are
+        ``repeats``, or ``several`` of an image.
     """
     means, spreads = seeds["mean"].dropna(), seeds["spread"].dropna()
     over_images = float(np.sqrt(np.mean(np.square(spreads)))) if len(spreads) else np.nan
@@ -91,6 +91,7 @@ def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
         "ours_spread": over_seeds if over == "seed" else over_images,
         "n": int(seeds["n"].sum() / max(len(seeds), 1)),
         "seeds": len(seeds),
+        "which": ", ".join(map(str, sorted(seeds["seed"]))),
         "seeds_spread": over_seeds,
         "missing": int(seeds["missing"].sum()),
         "of": int((seeds["n"] + seeds["missing"]).sum()),
@@ -99,7 +100,7 @@ def pooled(seeds: pd.DataFrame, over: str = "sample") -> dict[str, float | int]:
     }
 
 
-def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int]:
+def measured(scores: Scores, at: str, over: str = "sample") -> dict[str, float | int | str]:
     """Mean and spread of the scores that exist, as ``pooled`` says."""
     return pooled(of_seeds(scores, at), over)
 

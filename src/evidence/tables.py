@@ -36,7 +36,8 @@ def entry(name: str, spec: Mapping[str, Any], cell: pages.Cell, seeds: pd.DataFr
 
 def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     """The table that people read: a row for each of the paper's, and for each column ours; published and difference
-    beside it in columns of which the paper has a number. Cells without a seed are empty.
+    beside it in columns of which the paper has a number. Cells without a seed are empty. Where rows are of different
+    seeds, a last column names them.
 
     Args:
         spec: what the paper's file says of the table.
@@ -45,7 +46,7 @@ def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     cell_spec = {**pages.CELL, **spec.get("cell", {})}
     decimals, over = cell_spec["decimals"], cell_spec["over"]
     there = table[table["seeds"] > 0]
-    known, differing = set(table.loc[table["published"].notna(), "column"]), there["seeds"].nunique() > 1
+    known, differing = set(table.loc[table["published"].notna(), "column"]), there["which"].nunique() > 1
     both = over == "sample" and table["seeds"].max() > 1  # spreads, over images and over seeds
     columns = list(dict.fromkeys(table["column"]))
     head = [""]
@@ -61,7 +62,7 @@ def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
             said = f"{difference:+.{decimals}f}" if np.isfinite(difference) else ""
             beside = [number(cell.published, cell.published_spread, decimals), ours, said]
             line += beside if cell.Index in known else [ours]
-        lines.append(line + ([span(cells.loc[cells["seeds"] > 0, "seeds"])] if differing else []))
+        lines.append(line + ["; ".join(dict.fromkeys(cells.loc[cells["seeds"] > 0, "which"]))] * differing)
     spread = spread_over(there) if over == "sample" else "seeds"
     spread += ", in brackets over the means of seeds" if both else ""
     said = [
@@ -72,7 +73,7 @@ def text(spec: Mapping[str, Any], table: pd.DataFrame) -> str:
     for (row, missing, of), cells in lacking.groupby(["row", "missing", "of"], sort=False):
         where = ", ".join(filter(None, (row, *cells["column"])))
         said.append(f"{where}: {missing} of {of} scores do not exist and are left out; their logs name them.")
-    rows = markdown([*head, *(["seeds"] if differing else [])], lines)
+    rows = markdown([*head, *(["which seeds"] if differing else [])], lines)
     return "\n".join([spec.get("caption", ""), "", *rows, "", *said, *floors(spec, table, decimals)]) + "\n"
 
 

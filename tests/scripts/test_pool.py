@@ -64,7 +64,8 @@ def test_seeds_of_two_runs_make_the_table_of_one_run_with_all(records, pool, scr
     values = [np.random.default_rng([0, seed]).uniform(size=20) for seed in range(3)]
     spread = np.sqrt(np.mean(np.square([v.std() for v in values])))
     means = [v.mean() for v in values]
-    assert f"| A | {np.mean(means):.2f} ± {spread:.2f} (± {np.std(means, ddof=1):.2f}) | 3 |" in text
+    assert f"| A | {np.mean(means):.2f} ± {spread:.2f} (± {np.std(means, ddof=1):.2f}) | 0, 1, 2 |" in text
+    assert re.search(r"\| D, λ = 10 \| [^|]+ \| 1 \|", text), "as many as B has, and not the same"
     assert "B, NCC: 1 of 20 scores do not exist and are left out" in text
     assert "| C |" not in text, "nothing of it was measured"
     table = pd.read_csv(tmp_path / "measured" / "all.csv").set_index(["table", "row"])
