@@ -16,8 +16,8 @@ from jaxtyping import Bool
 from evidence.errors import BadInput
 
 Anchor = tuple[int, ...]  # segments, ascending
-Draw = Callable[[Anchor, int], tuple[np.ndarray, np.ndarray]]
-Prepare = Callable[[Sequence[Anchor], int], None]
+Samples = tuple[np.ndarray, np.ndarray]  # which segments each keeps, (sample, segment); whether it is decided alike
+Draw = Callable[[Sequence[Anchor], int], Sequence[Samples | None]]
 BISECTIONS = 16
 SMALLEST, LARGEST = 1e-7, 1 - 1e-16  # probabilities whose logarithms are taken
 
@@ -89,10 +89,6 @@ class Found:
     unreached: int  # sets that were set aside, because no sample keeps them
 
 
-def unprepared(anchors: Sequence[Anchor], count: int) -> None:
-    """Of a sampler that gains nothing by knowing what it will be asked for."""
-
-
 @dataclass
 class Drawn:
     """All samples so far, and for which set each was drawn.
@@ -103,7 +99,6 @@ class Drawn:
 
     segments: int
     draw: Draw
-    prepare: Prepare = unprepared
     anchors: list[Anchor] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)  # (sample, segment)
     alike: list[np.ndarray] = field(default_factory=list)
@@ -111,14 +106,14 @@ class Drawn:
 
     def pull(self, arms: Sequence[Arm], count: int) -> None:
         """Draw so many for each of these arms, or find that it is out of reach."""
-        self.prepare([arm.anchor for arm in arms], count)
-        for arm in arms:
-            try:
-                kept, alike = (np.asarray(each, bool) for each in self.draw(arm.anchor, count))
-            except Unreachable:
+        if not arms:
+            return
+        for arm, found in zip(arms, self.draw([arm.anchor for arm in arms], count), strict=True):
+            if found is None:
                 arm.reach = False
                 self.unreached += 1
                 continue
+            kept, alike = (np.asarray(each, bool) for each in found)
             if kept.shape != (count, self.segments) or alike.shape != (count,):
                 raise BadInput(
                     f"the sampler was asked for {count} samples of {self.segments} segments, and gave arrays of "
@@ -201,18 +196,15 @@ def best(arms: Sequence[Arm], count: int, samples: Drawn, search: Search) -> lis
         turn += 1
 
 
-def find(
-    segments: int, draw: Draw, search: Search, random: np.random.Generator, prepare: Prepare = unprepared
-) -> Found:
+def find(segments: int, draw: Draw, search: Search, random: np.random.Generator) -> Found:
     """An anchor among so many segments.
 
     Args:
         segments: of the image.
-        draw: for a set of segments and a number of samples: which segments each sample kept, (sample, segment), those
-            of the set among them, and whether it is decided as the image is, (sample,). ``Unreachable`` sets the set
-            aside.
+        draw: for sets of segments and a number of samples of each: which segments each sample kept, (sample, segment),
+            those of its set among them, and whether it is decided as the image is, (sample,); for a set that no sample
+            keeps None, which sets it aside.
         random: for the rows from which coverage is estimated.
-        prepare: is told which sets ``draw`` is going to be asked for, and for how many samples of each.
 
     Raises:
         Unreachable: if not one set of a single segment can be drawn.
@@ -220,7 +212,7 @@ def find(
     if segments < 1:
         raise BadInput(f"an anchor is made of segments, and there are {segments}")
     rows = random.integers(0, 2, (search.coverage, segments)).astype(bool)
-    samples = Drawn(segments, draw, prepare)
+    samples = Drawn(segments, draw)
     level = math.log((1 + (search.beam - 1) * segments) / search.delta)
     nothing = Arm((), 1.0)
     if _sure(nothing, samples, search, math.log(1 / search.delta)):

@@ -1,6 +1,7 @@
 """A search for an anchor as an experiment: what it found, what that cost, and whether it holds for new samples."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 from jaxtyping import Bool
 from torch import nn
 
-from evidence.anchoring import Anchor, Draw, Search, Unreachable, find
-from evidence.sampling import Sampler, Spent, Subject
+from evidence.anchoring import Anchor, Draw, Samples, Search, Unreachable, find
+from evidence.sampling import Drawn, Sampler, Spent, Subject
 from evidence.seeds import rng, stream
 from evidence.shapes import Images
 
@@ -36,11 +37,20 @@ class Decision:
         return (self.of(images) == self.label).cpu().numpy()
 
     def drawing(self, sampler: Sampler) -> Draw:
-        """Samples as a search asks for them."""
+        """Samples as a search asks for them: of all sets at once, so the classifier decides about them together."""
 
-        def draw(anchor: Anchor, count: int) -> tuple[np.ndarray, np.ndarray]:
-            drawn = sampler.draw(anchor, count)
-            return drawn.kept, self.alike(drawn.images)
+        def draw(anchors: Sequence[Anchor], count: int) -> list[Samples | None]:
+            sampler.prepare(anchors, count)
+            found = [drawn(anchor, count) for anchor in anchors]
+            images = [each.images for each in found if each]
+            alike = iter(np.split(self.alike(torch.cat(images)), len(images)) if images else ())
+            return [(each.kept, next(alike)) if each else None for each in found]
+
+        def drawn(anchor: Anchor, count: int) -> Drawn | None:
+            try:
+                return sampler.draw(anchor, count)
+            except Unreachable:
+                return None
 
         return draw
 
@@ -66,7 +76,7 @@ def attempt(decision: Decision, sampler: Sampler, search: Search, seed: int) -> 
     began, worked, found, ended = time.perf_counter(), time.process_time(), None, ENDED
     try:
         draw, rows = decision.drawing(sampler), rng(seed, "coverage")
-        found = find(subject.segments.count, draw, search, rows, sampler.prepare)
+        found = find(subject.segments.count, draw, search, rows)
     except Spent:
         ended = CUT_OFF
     except Unreachable:

@@ -56,6 +56,21 @@ class Rule:
         return kept, self.random.random(count) < np.array([self.chance(set(np.flatnonzero(row))) for row in kept])
 
 
+def each(rule):
+    """What a search asks for, of a rule for one set: all sets together, None for one that is out of reach."""
+
+    def draw(anchors, count):
+        found = []
+        for anchor in anchors:
+            try:
+                found.append(rule(anchor, count))
+            except Unreachable:
+                found.append(None)
+        return found
+
+    return draw
+
+
 def both(kept):
     return 1.0 if {2, 5} <= kept else 0.3
 
@@ -64,7 +79,7 @@ def both(kept):
 @pytest.mark.parametrize("beam", [1, 3])
 def test_it_finds_the_segments_that_hold_the_decision(seed, beam):
     rule = Rule(8, both, seed)
-    found = find(8, rule, Search(beam=beam), np.random.default_rng(seed))
+    found = find(8, each(rule), Search(beam=beam), np.random.default_rng(seed))
     assert set(found.anchor) == {2, 5}
     assert found.holds
     assert found.precision == 1
@@ -76,7 +91,7 @@ def test_it_finds_the_segments_that_hold_the_decision(seed, beam):
 def test_nothing_has_to_be_kept_where_the_decision_never_changes(batch):
     """However few samples are drawn at once: of fewer than 45 no number could show it."""
     rule = Rule(8, lambda kept: 1.0)
-    found = find(8, rule, Search(batch=batch), np.random.default_rng(0))
+    found = find(8, each(rule), Search(batch=batch), np.random.default_rng(0))
     assert found.drawn < 45 + batch
     assert (found.anchor, found.holds, found.coverage) == ((), True, 1.0)
     assert {anchor for anchor, _ in rule.asked} == {()}
@@ -85,7 +100,7 @@ def test_nothing_has_to_be_kept_where_the_decision_never_changes(batch):
 
 def test_without_an_anchor_the_best_that_was_tried_says_that_it_is_none():
     rule = Rule(6, lambda kept: 0.8 if 4 in kept else 0.2, keep=0.0)
-    found = find(6, rule, Search(), np.random.default_rng(0))
+    found = find(6, each(rule), Search(), np.random.default_rng(0))
     assert not found.holds
     assert 4 in found.anchor
     assert found.precision < 0.95
@@ -94,8 +109,8 @@ def test_without_an_anchor_the_best_that_was_tried_says_that_it_is_none():
 
 def test_the_largest_size_is_a_limit_that_can_be_lifted():
     rule = Rule(5, lambda kept: 1.0 if {0, 1, 2, 3} <= kept else 0.02 * len(kept), keep=0.2)
-    assert not find(5, rule, Search(), np.random.default_rng(1)).holds
-    found = find(5, rule, Search(largest=0, beam=5, coverage=1000), np.random.default_rng(1))
+    assert not find(5, each(rule), Search(), np.random.default_rng(1)).holds
+    found = find(5, each(rule), Search(largest=0, beam=5, coverage=1000), np.random.default_rng(1))
     assert found.holds
     assert set(found.anchor) == {0, 1, 2, 3}
 
@@ -108,7 +123,7 @@ def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_othe
     }
     samples = Drawn(
         3,
-        lambda anchor, count: (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2]),
+        each(lambda anchor, count: (np.array(rows[anchor], bool), np.array(rows[anchor], bool)[:, 2])),
     )
     for anchor in rows:
         samples.pull([Arm(anchor, 1.0)], len(rows[anchor]))
@@ -120,7 +135,7 @@ def test_a_sample_counts_for_larger_sets_that_it_happens_to_keep_and_for_no_othe
 def test_the_best_arm_is_the_best_and_no_other_is_drawn_for_more_often():
     chances = [0.1, 0.2, 0.9, 0.15, 0.6]
     rule = Rule(5, lambda kept: chances[min(kept)], keep=0.0)
-    samples = Drawn(5, rule)
+    samples = Drawn(5, each(rule))
     arms = [Arm((number,), 0.5) for number in range(5)]
     (leader,) = best(arms, 1, samples, Search())
     assert leader is arms[2]
@@ -148,7 +163,7 @@ class Short(Rule):
 def test_sets_that_cannot_be_drawn_are_set_aside_and_counted():
     """The anchor would be 2 and 5, or 4 if not so sure; 5 is out of reach, and with it all that it is part of."""
     rule = Short(6, lambda kept: 1.0 if {2, 5} <= kept else 0.97 if 4 in kept else 0.3, never=[5])
-    found = find(6, rule, Search(), np.random.default_rng(0))
+    found = find(6, each(rule), Search(), np.random.default_rng(0))
     assert (found.anchor, found.holds) == ((4,), True)
     assert found.unreached == sum(5 in anchor for anchor in rule.given) > 0
     assert found.samples == sum(count for _, count in rule.asked)
@@ -158,7 +173,7 @@ def test_a_set_that_can_be_drawn_no_more_is_no_anchor():
     """The best of its size ends while it is compared, or while it is settled whether it holds."""
     for limit in (50, 150):
         rule = Short(5, lambda kept: 0.95 if 1 in kept else 0.5, after={(1,): limit})
-        found = find(5, rule, Search(largest=1), np.random.default_rng(0))
+        found = find(5, each(rule), Search(largest=1), np.random.default_rng(0))
         assert not found.holds
         assert found.anchor != (1,)
         assert found.unreached == 1
@@ -171,12 +186,12 @@ def test_where_not_even_whole_samples_can_be_drawn_segments_are_tried():
                 raise Unreachable
             return super().__call__(anchor, count)
 
-    assert set(find(8, Never(8, both), Search(beam=3), np.random.default_rng(0)).anchor) == {2, 5}
+    assert set(find(8, each(Never(8, both)), Search(beam=3), np.random.default_rng(0)).anchor) == {2, 5}
 
 
 def test_where_no_segment_can_be_drawn_the_search_says_so():
     with pytest.raises(Unreachable):
-        find(3, Short(3, lambda kept: 0.5, never=[0, 1, 2]), Search(), np.random.default_rng(0))
+        find(3, each(Short(3, lambda kept: 0.5, never=[0, 1, 2])), Search(), np.random.default_rng(0))
 
 
 def test_what_cannot_be_searched_is_refused():
@@ -187,9 +202,9 @@ def test_what_cannot_be_searched_is_refused():
     with pytest.raises(BadInput, match="largest: -1 has to be 0 or more"):
         Search(largest=-1)
     with pytest.raises(BadInput, match="there are 0"):
-        find(0, Rule(1, both), Search(), np.random.default_rng(0))
+        find(0, each(Rule(1, both)), Search(), np.random.default_rng(0))
     with pytest.raises(BadInput, match="asked for 1 samples of 4 segments"):
-        find(4, lambda anchor, count: (np.zeros((2, 4)), np.zeros(2)), Search(), np.random.default_rng(0))
+        find(4, each(lambda anchor, count: (np.zeros((2, 4)), np.zeros(2))), Search(), np.random.default_rng(0))
 
 
 class Stream:
@@ -204,7 +219,7 @@ class Stream:
         draws = np.random.default_rng([self.seed, *anchor]).random(20_000)[start : start + count]
         kept = np.zeros((count, self.segments), int)
         kept[:, list(anchor)] = 1
-        chance = 1 - np.prod([1 - self.chances[each] for each in anchor]) if anchor else self.chances.min() / 2
+        chance = 1 - np.prod([1 - self.chances[one] for one in anchor]) if anchor else self.chances.min() / 2
         return kept, (draws < chance).astype(int)
 
     def theirs(self, rows):
@@ -213,7 +228,7 @@ class Stream:
         def sample(present, count, compute_labels=True):
             if not compute_labels:
                 return [], rows.astype(int), []
-            kept, alike = self.take(tuple(sorted(int(each) for each in present)), count)
+            kept, alike = self.take(tuple(sorted(int(one) for one in present)), count)
             return kept, kept, alike
 
         return sample
@@ -232,7 +247,7 @@ def test_it_agrees_with_anchor_exp_on_the_same_samples(seed, beam, monkeypatch):
     search = Search(beam=beam, largest=4)
     mine, its = Stream(9, chances, seed), Stream(9, chances, seed)
     rows = np.random.default_rng(seed).integers(0, 2, (search.coverage, 9)).astype(bool)
-    ours = find(9, mine.take, search, np.random.default_rng(seed))
+    ours = find(9, each(mine.take), search, np.random.default_rng(seed))
     theirs = library.AnchorBaseBeam.anchor_beam(
         its.theirs(rows),
         delta=search.delta,
