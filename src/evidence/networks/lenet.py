@@ -14,7 +14,8 @@ KERNEL = 5
 
 
 class LeNet(Network):
-    """Convolution without frame, ReLU, max-pool by two, twice; a dense layer, ReLU, and another one. Returns logits.
+    """Convolution without frame, max-pool by two, ReLU, twice; a dense layer, ReLU, and another one. Returns logits.
+    ReLU comes after the pool, where it is the same for a quarter of the work.
 
     431,080 parameters for 1×28×28 and ten classes, where the features are 50×4×4. A pool rounds odd sizes up.
 
@@ -38,7 +39,7 @@ class LeNet(Network):
         super().__init__()
         dims, sides, layers = len(size), list(size), []
         for width in widths:
-            layers += [CONVOLUTION[dims](channels, width, KERNEL), nn.ReLU(), MaxPool()]
+            layers += [CONVOLUTION[dims](channels, width, KERNEL), MaxPool(), nn.ReLU()]
             sides = [math.ceil((side - KERNEL + 1) / 2) for side in sides]
             channels = width
             if min(sides) < 1:

@@ -19,15 +19,19 @@ def test_it_has_the_released_parameters_and_features():
 
 def test_its_layers_one_by_one():
     torch.manual_seed(0)
-    network, images = LeNet(**SMALL), torch.randn(3, 2, 20, 29)
+    network, images = LeNet(**SMALL), torch.randn(3, 2, 20, 29, requires_grad=True)
     x = images
     for place in (0, 3):
         layer = network.trunk[place]
         x = functional.max_pool2d(functional.conv2d(x, layer.weight, layer.bias).clamp(min=0), 2, ceil_mode=True)
     first, last = network.head[0], network.head[2]
     hidden = (x.flatten(1) @ first.weight.T + first.bias).clamp(min=0)
-    torch.testing.assert_close(network(images), hidden @ last.weight.T + last.bias)
-    assert network(images).shape == (3, 5)
+    slow, fast = hidden @ last.weight.T + last.bias, network(images)
+    torch.testing.assert_close(fast, slow)
+    assert fast.shape == (3, 5)
+    by = (images, network.trunk[0].weight)
+    gradients = (torch.autograd.grad(found.square().sum(), by, retain_graph=True) for found in (fast, slow))
+    torch.testing.assert_close(*gradients)
 
 
 def test_its_last_stage_ends_in_front_of_the_dense_layers():
