@@ -27,15 +27,6 @@ def alone(monkeypatch):
     style.plt.close("all")
 
 
-@pytest.fixture
-def index():
-    """Explained are samples 11, 12, 13 and 15; a sample's number is not its place."""
-    subtype = ["", "A", "A", "B", "", "A"]
-    return pd.DataFrame(
-        {"sample": range(10, 16), "subject": range(6), "subtype": subtype, "explain": np.array(subtype) != ""}
-    )
-
-
 def made(space=(7, 8), channels=3):
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (6, channels, *space)).astype(np.float32)

@@ -17,15 +17,6 @@ def closed():
     style.plt.close("all")
 
 
-@pytest.fixture
-def index():
-    """Explained are samples 11, 12, 13 and 15; a sample's number is not its place."""
-    subtype = ["", "A", "A", "B", "", "A"]
-    return pd.DataFrame(
-        {"sample": range(10, 16), "subject": range(6), "subtype": subtype, "explain": np.array(subtype) != ""}
-    )
-
-
 @pytest.fixture(params=[(7, 8), (7, 8, 9)], ids=["slice", "volume"])
 def made(request):
     """Six images, and three frames of the four explained ones."""

@@ -23,15 +23,6 @@ def space(request):
     return SPACES[request.param]
 
 
-@pytest.fixture
-def index():
-    """Explained are samples 11, 12, 13 and 15; a sample's number is not its place."""
-    subtype = ["", "A", "A", "B", "", "A"]
-    return pd.DataFrame(
-        {"sample": range(10, 16), "subject": range(6), "subtype": subtype, "explain": np.array(subtype) != ""}
-    )
-
-
 def made(space, channels=1):
     """Six images, and three frames of the four explained ones."""
     random = np.random.default_rng(0)
