@@ -131,10 +131,15 @@ def leafed(pages):
     return pages
 
 
-def test_slides_have_a_slider(leafed, script, tmp_path):
+@pytest.fixture
+def text(leafed, script, tmp_path):
+    """Their report."""
     status, said = script("report", "--pages", *leafed, "--scale", "quick", "--html", tmp_path / "report.html")
     assert status == 0, said
-    text = (tmp_path / "report.html").read_text()
+    return (tmp_path / "report.html").read_text()
+
+
+def test_slides_have_a_slider(text):
     read = Read(text)
     assert read.open == []
     assert read.tags.count("input") == 1
@@ -144,11 +149,9 @@ def test_slides_have_a_slider(leafed, script, tmp_path):
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
-def test_a_browser_shows_every_picture_and_leafs(leafed, script, tmp_path):
-    status, said = script("report", "--pages", *leafed, "--scale", "quick", "--html", tmp_path / "report.html")
-    assert status == 0, said
+def test_a_browser_shows_every_picture_and_leafs(text, tmp_path):
     page = tmp_path / "leafed.html"
-    page.write_text((tmp_path / "report.html").read_text().replace("</body>", LEAF))
+    page.write_text(text.replace("</body>", LEAF))
     words = "--headless --no-sandbox --disable-gpu --virtual-time-budget=5000 --dump-dom".split()
     run = subprocess.run([CHROMIUM, *words, page.as_uri()], capture_output=True, text=True, timeout=120)
     assert "<p>2|true|0|100% 50%|cover|2.00</p>" in run.stdout, run.stdout[-500:] + run.stderr[-500:]
