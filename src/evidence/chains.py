@@ -8,6 +8,7 @@ what chains draw can be compared with what is true. Algorithm 3 sets out for the
 
 import functools
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,13 +39,16 @@ class Bank:
 
     latents: Latents
     images: Float16[torch.Tensor, "row channel *space"]
+    seconds: float = 0.0  # that it took
 
 
 @torch.no_grad()
 def bank(generator: nn.Module, count: int, random: torch.Generator, device: torch.device) -> Bank:
     """So many of them."""
+    began = time.perf_counter()
     latents = torch.randn(count, generator.z, generator=random).to(device)
-    return Bank(latents, torch.cat([drawn(generator, part).half() for part in latents.split(AT_ONCE)]))
+    images = torch.cat([drawn(generator, part).half() for part in latents.split(AT_ONCE)])
+    return Bank(latents, images, time.perf_counter() - began)
 
 
 @dataclass

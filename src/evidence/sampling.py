@@ -70,10 +70,12 @@ class Drawn:
 
 @dataclass
 class Cost:
-    """What samples have cost: ``images`` that the generator drew for them, and ``updates`` of latents."""
+    """What samples have cost: ``images`` that the generator drew for them, and ``updates`` of latents; and seconds that
+    their ``bank`` took, which others use too."""
 
     images: int = 0
     updates: int = 0
+    bank: float = 0.0
     most: int = 0  # images, before ``Spent`` is raised; 0 for no limit
 
     def add(self, images: int, updates: int = 0) -> None:

@@ -84,6 +84,7 @@ def attempt(decision: Decision, sampler: Sampler, search: Search, seed: int) -> 
     numbers |= {
         "trial_seconds": time.perf_counter() - began,
         "trial_cpu": time.process_time() - worked,
+        "trial_bank": sampler.cost.bank,
         "trial_images": sampler.cost.images,
         "trial_updates": sampler.cost.updates,
         "ended": ended,

@@ -6,7 +6,6 @@ pixel. ``shown`` is a set of segments that depends on the image alone, so that a
 side: ``one`` to ``four`` are samples that keep it, and ``one_whole`` to ``four_whole`` what they were made of.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -91,8 +90,9 @@ def attribute(
     Columns, a number a trial: ``precision`` as the search found it, ``fresh`` from new samples of the final anchor,
     ``coverage``, ``size`` in segments, ``area`` as a share of the pixels, ``holds`` (1 for an anchor, 0 for the best of
     what was tried), ``samples`` that the search drew, sets that were set aside as out of reach (``unreached``);
-    ``trial_seconds`` of wall clock, ``trial_cpu`` of processors, ``trial_images`` that the generator drew for it and
-    ``trial_updates`` of latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1
+    ``trial_seconds`` of wall clock, ``trial_cpu`` of processors, ``trial_bank``, seconds that the bank took which it
+    shares with other images' searches, ``trial_images`` that the generator drew for it and ``trial_updates`` of
+    latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1
     where no latent agreed with the image on any segment. Of the latter two nothing is known but what they had cost.
     And ``segments``, how many the image was cut into.
 
@@ -109,7 +109,7 @@ def attribute(
         at_once: latents that go down together.
         restart: steps after which these are given up.
         limit: steps for one batch of samples, after which the set counts as out of reach.
-        bank: images that the generator draws once for all images, of the sampler ``chains``; their time is nobody's.
+        bank: images that the generator draws once for all images, of the sampler ``chains``.
         least: of these have to agree with the image on a set of segments, for it to be within reach of this sampler;
             of the other bank that judges the anchor a quarter as many, or there is no ``fresh``: a thousand samples
             that descend from one or two say little.
@@ -151,9 +151,9 @@ def attribute(
         """A bank for each trial, by which the trial before is judged; so there are two at least."""
         number %= max(2, repeats)
         if (bank, number) not in banks:
-            began, random = time.perf_counter(), torch.Generator().manual_seed(stream(number, "bank"))
+            random = torch.Generator().manual_seed(stream(number, "bank"))
             banks[bank, number] = chains.bank(generator, bank, random, images.device)
-            print(f"a bank of {bank} images in {time.perf_counter() - began:.1f} seconds", flush=True)
+            print(f"a bank of {bank} images in {banks[bank, number].seconds:.1f} seconds", flush=True)
         return banks[bank, number]
 
     def of(subject: Subject, number: int, own: int, purpose: str) -> Sampler:
@@ -165,6 +165,7 @@ def attribute(
         settings = {"threshold": threshold, "drawn": thresholds == "drawn", "cost": cost}
         if sampler == "chains":
             known = drawn_before(number if searches else number + 1)
+            cost.bank = known.seconds
             fewest = {"trial": least, "fresh": -(-least // 4), "shown": 1}[purpose]
             walk = {"walkers": walkers, "thin": thin, "least": fewest}
             return chains.Chains(subject, generator, known, numbers, latents, **walk, **settings)

@@ -12,7 +12,12 @@ RANGE = (0.0, 1.0)  # of shares; what is counted, or takes time, has no greatest
 METHODS = ("anchor",)
 FOUND = ("precision", "fresh", "coverage", "size", "area")
 COUNTED = ("holds", "samples", "unreached")
-COST = {"minutes": ("trial_seconds", 1 / 60), "cpu": ("trial_cpu", 1 / 60), "images": ("trial_images", 1)}
+COST = {
+    "minutes": ("trial_seconds", 1 / 60),
+    "cpu": ("trial_cpu", 1 / 60),
+    "bank": ("trial_bank", 1 / 60),
+    "images": ("trial_images", 1),
+}
 COLUMNS = (*FOUND, *COUNTED, *(column for column, _ in COST.values()), "trial_updates", "ended")
 
 
@@ -23,8 +28,8 @@ def score(samples: pd.DataFrame) -> Mapping[str, Trials]:
     that it set aside as out of reach (``unreached``). Of these more is better but for size, area and the last two.
     ``precision_held``, ``fresh_held`` and ``size_held`` are of anchors alone.
 
-    And what it cost: ``minutes`` of wall clock and of processors (``cpu``), ``images`` that the generator drew and
-    ``updates`` of latents. ``ended`` is 1 where the search came to its end and 0 where it was cut off or no latent
+    And what it cost: ``minutes`` of wall clock and of processors (``cpu``), those of the ``bank`` that it shares with
+    other images' searches, ``images`` that the generator drew and ``updates`` of latents. ``ended`` is 1 where the search came to its end and 0 where it was cut off or no latent
     agreed with the image; of what it would have found nothing exists, and what it cost counts as it is.
     """
     table = {name: np.stack(samples[name].to_numpy()).astype(np.float64) for name in COLUMNS}

@@ -24,6 +24,7 @@ def test_scores_are_of_each_trial_and_those_that_did_not_end_have_a_cost_alone()
             "unreached": [[2, 0], [nan, 1]],
             "trial_seconds": [[60.0, 6.0], [600.0, 30.0]],
             "trial_cpu": [[90.0, 9.0], [900.0, 45.0]],
+            "trial_bank": [[0.0, 120.0], [0.0, 0.0]],
             "trial_images": [[1000, 64], [9000, 2000]],
             "trial_updates": [[16, 1], [140, 30]],
             "ended": [[1, 1], [0, -1]],
@@ -32,6 +33,7 @@ def test_scores_are_of_each_trial_and_those_that_did_not_end_have_a_cost_alone()
     found = trials.score(table)
     assert found["minutes"] == pytest.approx(np.array([[1.0, 0.1], [10.0, 0.5]]))
     assert found["cpu"] == pytest.approx(np.array([[1.5, 0.15], [15.0, 0.75]]))
+    assert found["bank"].tolist() == [[0, 2], [0, 0]]
     assert found["images"].tolist() == [[1000, 64], [9000, 2000]]
     assert found["ended"].tolist() == [[1, 1], [0, 0]]
     assert found["precision"] == pytest.approx(np.array([[0.9, 1.0], [nan, 0.97]]), nan_ok=True)
