@@ -7,7 +7,7 @@ SCALE ?= quick
 OVERLAY = $(if $(filter-out quick,$(SCALE)),--configfile scales/$(SCALE).yaml)
 SOURCES := src scripts bench tests envs
 
-.PHONY: help install quick paper real tumours medxgan ganchors smoke commands record bench alibi test check format lock clean
+.PHONY: help install quick paper real tumours medxgan ganchors smiles smoke commands record bench alibi test check format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
@@ -26,8 +26,9 @@ real:  ## set up, then real images: EVIDENCE_RAW_COHORT=/path/to/brain_tumor_mri
 tumours:  ## set up, then CyCE and SyCE on real brain tumours: EVIDENCE_RAW_TUMOURS=/path/to/patients make tumours
 medxgan:  ## set up, then medXGAN on real brain slices: EVIDENCE_RAW_BRAIN_MRI=/path/to/brain_tumor_mri make medxgan
 ganchors:  ## set up, then anchors on real digits; MNIST is downloaded where EVIDENCE_RAW_MNIST names no folder
+smiles:  ## set up, then anchors on real faces: EVIDENCE_RAW_CELEBA=/path/to/SMILEs make smiles
 smoke:  ## set up, then every step on next to nothing
-quick paper real tumours medxgan ganchors smoke: $(READY)
+quick paper real tumours medxgan ganchors smiles smoke: $(READY)
 	snakemake $(if $(filter-out quick,$@),--configfile scales/$@.yaml) --quiet rules
 	@echo; echo "read: results/$@/report.html"
 

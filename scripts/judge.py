@@ -1,28 +1,12 @@
-"""Check the claims of a paper, one by one, on scores: CSV for machines, Markdown for people.
+"""Check the claims of a paper, one by one, on scores: CSV for machines, Markdown for people."""
 
-A comparison of means holds above or below where the difference has that sign. Where both sides have scores of the same
-images, the difference is that of these images alone, more than half of them have to agree, and the interval beside it
-is a paired bootstrap over them. It holds about where the difference is smaller than the claim says or, if it says
-nothing, than the larger of the two spreads over images. A claim holds if all of its comparisons do.
-"""
-
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from evidence import cli, io, pages
+from evidence import claims, cli, io, pages
 from evidence.errors import BadInput, near
-from evidence.scores import FLAGS, Files, interval, markdown, measured, number, of_images, span, spread_over
-
-COLUMNS = """claim member relation reference dataset metric ours ours_spread n seeds seeds_spread theirs theirs_spread
-    theirs_seeds theirs_seeds_spread difference low high within images pairs holds scale source""".split()
-HEAD = ("", "ours", "", "reference", "difference", "95 %", "images", "")
-SIGN = {"above": 1, "below": -1}
-# What a number has, as a side.
-NUMBER = {"ours_spread": np.nan, "seeds": 0, "seeds_spread": np.nan, "missing": 0, "repeats": False, "several": False}
-DECIMALS = 2
+from evidence.scores import FLAGS, Files, measured, of_images
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,111 +30,25 @@ def main(argv: list[str] | None = None) -> None:
             source = sources.get(comparison.cell.dataset, "")
             rows.append({"claim": name, **judged(comparison, files), "scale": args.scale, "source": source})
     table = pd.DataFrame(rows)
-    io.save_table(args.csv, table[COLUMNS])
-    io.save_text(args.md, text(there, table))
+    io.save_table(args.csv, table[claims.COLUMNS])
+    io.save_text(args.md, claims.text(there, table))
 
 
 def judged(comparison: pages.Comparison, files: Files) -> dict[str, Any]:
-    """One comparison: both sides, their difference, on which share of the images it holds, and whether it holds."""
+    """One comparison, on the scores of both sides."""
     cell, other = comparison.cell, comparison.reference
     ours, each = side(cell, files)
-    theirs, other_each = side(other, files) if isinstance(other, pages.Cell) else (NUMBER | {"ours": other}, other)
-    same = not isinstance(other, pages.Cell) or other.dataset == cell.dataset
-    pairs = (each - other_each).dropna() if same else each[:0]
-    images, (low, high) = share(comparison.relation, pairs), interval(pairs)
-    difference = pairs.mean() if len(pairs) else ours["ours"] - theirs["ours"]
-    within = comparison.within or np.nanmax([ours["ours_spread"], theirs["ours_spread"], 0])
-    return {
-        "member": cell.row,
-        "relation": comparison.relation,
-        "reference": comparison.heading,
-        "dataset": cell.dataset,
-        "metric": cell.metric,
-        **ours,
-        **{key.replace("ours", "theirs"): theirs[key] for key in ("ours", "ours_spread")},
-        **{f"theirs_{key}": theirs[key] for key in ("seeds", "seeds_spread")},
-        "difference": difference,
-        "low": low,
-        "high": high,
-        "within": within if comparison.relation == "about" else np.nan,
-        "images": images,
-        "pairs": len(pairs),
-        "holds": holds(comparison.relation, difference, images, within),
-        "missing": ours["missing"] + theirs["missing"],
-        "repeats": ours["repeats"] or theirs["repeats"],
-        "several": ours["several"] or theirs["several"],
-    }
+    if not isinstance(other, pages.Cell):
+        return claims.compared(comparison, ours, claims.of_number(other), (each - other).dropna())
+    theirs, other_each = side(other, files)
+    same = other.dataset == cell.dataset
+    return claims.compared(comparison, ours, theirs, (each - other_each).dropna() if same else claims.NOTHING)
 
 
 def side(cell: pages.Cell, files: Files) -> tuple[dict[str, Any], pd.Series]:
     """What was measured of one side, and its scores image by image."""
     scores = files.of(cell)
     return measured(scores, cell.at), of_images(scores, cell.at)
-
-
-def share(relation: str, differences: pd.Series) -> float:
-    """On which share of the images a member lies above, or below; NaN for ``about``, or where no image is compared."""
-    if relation == "about" or not len(differences):
-        return np.nan
-    return float((SIGN[relation] * differences > 0).mean())
-
-
-def holds(relation: str, difference: float, images: float, within: float) -> bool:
-    """Whether a comparison holds; never where a mean does not exist."""
-    if relation == "about":
-        return bool(abs(difference) < within)
-    return bool(SIGN[relation] * difference > 0 and not images <= 0.5)
-
-
-def text(claims: Mapping[str, Any], table: pd.DataFrame) -> str:
-    """What people read: which claims hold, then each with its sentence, its verdict and its comparisons."""
-    verdicts = {name: verdict(lines["holds"]) for name, lines in table.groupby("claim", sort=False)}
-    others = [f"{name} {said}" for name, said in verdicts.items() if said != "holds"]
-    said = ["; ".join([f"{len(verdicts) - len(others)} of {span([len(verdicts)], 'claim')} hold", *others]) + "."]
-    for name, lines in table.groupby("claim", sort=False):
-        said += ["", f"### {name}", "", f"{claims[name]['says'].strip()} **{verdicts[name]}**", ""]
-        if claims[name].get("how"):
-            said += [claims[name]["how"].strip(), ""]
-        said += markdown(HEAD, [row(line) for line in lines.itertuples()])
-        said += ["", foot(lines)]
-    return "\n".join(said) + "\n"
-
-
-def verdict(held: pd.Series) -> str:
-    return "holds" if held.all() else "holds for some" if held.any() else "does not hold"
-
-
-def row(line: Any) -> list[str]:
-    """One comparison in words and numbers."""
-    theirs = number(line.theirs, line.theirs_spread, DECIMALS, line.theirs_seeds_spread)
-    difference = f"{line.difference:+.{DECIMALS}f}" if np.isfinite(line.difference) else ""
-    return [
-        line.member,
-        number(line.ours, line.ours_spread, DECIMALS, line.seeds_spread) or "no scores",
-        f"{line.relation} {line.reference}".strip(),
-        theirs or "no scores",
-        difference,
-        f"{line.low:+.{DECIMALS}f} to {line.high:+.{DECIMALS}f}" if np.isfinite(line.low) else "",
-        f"{line.images:.0%} of {line.pairs}" if np.isfinite(line.images) else "",
-        "holds" if line.holds else "does not hold",
-    ]
-
-
-def foot(lines: pd.DataFrame) -> str:
-    """What the numbers of a claim are of."""
-    seeds = span([n for n in [*lines["seeds"], *lines["theirs_seeds"]] if n], "seed")
-    several = lines[["seeds_spread", "theirs_seeds_spread"]].notna().any(axis=None)
-    over = spread_over(lines) + (", in brackets over the means of seeds" if several else "")
-    metrics = ", ".join(dict.fromkeys(lines["metric"]))
-    said = f"{metrics}: n = {span(lines['n'])} scores a mean, {seeds}; ± is over {over}; "
-    if lines["low"].notna().any():
-        said += "95 % of a paired bootstrap over images; "
-    if (lines["relation"] == "about").any():
-        off = sorted({f"{within:.{DECIMALS}f}" for within in lines["within"].dropna()})
-        said += f"about is less than {' or '.join(off)} off; "
-    said += f"{', '.join(sorted(set(lines['source'])))} images."
-    missing = int(lines["missing"].sum())
-    return said + (f" {missing} scores do not exist and are left out; their logs name them." if missing else "")
 
 
 if __name__ == "__main__":

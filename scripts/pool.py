@@ -1,19 +1,20 @@
 """Put records of one paper together, of runs with other seeds, variants or machines: one page with tables of them all.
 
 Each seed of a cell counts once, by the first record that has it. Figures and claims are those of the first record that
-has them, for they are of the images of one run.
+has them, for they are of the images of one run; but claims that no record could check, because they compare what was
+measured on two datasets, are checked here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from evidence import cli, io, pages, tables
+from evidence import claims, cli, io, pages, tables
 from evidence.errors import BadInput
-from evidence.scores import span
+from evidence.scores import pooled, span
 
 SAME = 0.01  # means of a seed in two records that differ by less of themselves, or of their spread, are the same again
 FACTS = ("Commit", "Machine", "Time of the whole scale", "Training")
@@ -55,6 +56,9 @@ def main(argv: list[str] | None = None) -> None:
             if heading not in taken and heading not in paper["tables"] and not heading.startswith("Settings"):
                 taken.add(heading)
                 lines += [f"## {heading}", "", f"Of [{path.stem}]({path.name}).", "", said, ""]
+    if len(table := judged(paper, texts.values(), seeds)):
+        said = claims.text(paper["claims"], table).strip()
+        lines += ["## Claims about two datasets", "", "Of all records.", "", said, ""]
     lines += ["## Notes", "", paper["notes"].strip(), ""] if paper.get("notes") else []
     io.save_text(page, "\n".join(lines))
     whole = pd.concat([table.assign(scale=next(iter(scales))) for table in made.values()], ignore_index=True)
@@ -110,6 +114,24 @@ def table_of(name: str, spec: Mapping[str, Any], seeds: pd.DataFrame) -> pd.Data
     for axis in ("row", "column"):
         table = table[table.groupby(axis)["seeds"].transform("sum") > 0]
     return table.reset_index(drop=True) if set(table["row"]) - set(spec.get("floors", ())) else None
+
+
+def judged(paper: Mapping[str, Any], texts: Iterable[str], seeds: pd.DataFrame) -> pd.DataFrame:
+    """Claims that no record checked, and of which each comparison is of two datasets, so by their means alone."""
+    by_key, rows = dict(list(seeds.groupby(list(pages.AXES)))), []
+    for name, spec in paper.get("claims", {}).items():
+        comparisons = list(pages.comparisons(spec))
+        sides = [(each.cell, each.reference) for each in comparisons]
+        if any(f"### {name}\n" in text for text in texts) or not all(
+            isinstance(other, pages.Cell) and other.dataset != cell.dataset and {cell.key, other.key} <= by_key.keys()
+            for cell, other in sides
+        ):
+            continue
+        for comparison, (cell, other) in zip(comparisons, sides, strict=True):
+            ours, theirs = by_key[cell.key], by_key[other.key]
+            found = claims.compared(comparison, pooled(ours), pooled(theirs))
+            rows.append({"claim": name, **found, "source": ours["source"].iloc[0]})
+    return pd.DataFrame(rows)
 
 
 def facts_of(text: str) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from evidence.checks import SECTIONS
 from evidence.workflow import Plan
 from tests.conftest import merged
 
-SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan", "ganchors")
+SCALES = ("", "smoke", "paper", "real", "tumours", "medxgan", "ganchors", "smiles")
 STEPS = "fetch simulate prepare pack choose train attribute evaluate tabulate draw judge compose report".split()
 SCRIPTS = [*STEPS, "record", "pool", "apply"]
 
@@ -117,6 +117,7 @@ LAYERS = [
         "trials",
         "drawing",
         "tables",
+        "claims",
         "workflow",
     },
     {"datasets", "models", "attribution", "metrics", "figures"},

@@ -101,6 +101,23 @@ def test_figures_and_claims_are_of_the_first_record_that_has_them(records, pool)
     assert "Settings" not in text
 
 
+@pytest.mark.parametrize(("mean", "verdict"), [(0.985, "holds"), (0.5, "does not hold")])
+def test_a_claim_about_two_datasets_is_checked_where_each_is_of_another_record(records, pool, mean, verdict):
+    of_datasets = {"synthetic": (records("one", {"vagan": [0]}), 0.98), "synthetic_fixed": (records("two", {}), mean)}
+    for dataset, (page, value) in of_datasets.items():
+        said = {"dataset": dataset, "metric": "ncc", "method": "vagan_steady", "at": "", "seed": 0, "mean": value}
+        known = {"spread": 0.02, "n": 20, "missing": 0, "repeats": False, "several": False, "better": "higher"}
+        path = page.with_name(f"{page.stem}-seeds.csv")
+        pd.concat([pd.read_csv(path), pd.DataFrame([{**said, **known, "source": "generated"}])]).to_csv(
+            path, index=False
+        )
+    one, two = (page for page, _ in of_datasets.values())
+    text = pool(one, two)[1]
+    assert f"### jitter\n\nWhether the second box is jittered has no notable influence. **{verdict}**" in text
+    assert f"| With jitter | 0.98 ± 0.02 | about without | {mean:.2f} ± 0.02 |" in text
+    assert "### jitter" not in pool(one)[1]
+
+
 def test_a_table_of_floors_alone_is_no_table(records, pool):
     one = records("one", {"intensity": [0]})
     assert "scores of none of the methods in the tables of papers/baumgartner2018.yaml" in pool(one)[1]

@@ -634,7 +634,7 @@ def test_the_smoke_scale_shortens_every_training(config, root):
     assert [entry for entry in trainings if entry.get("steps", 0) > 120] == []
 
 
-@pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours", "medxgan", "ganchors"])
+@pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours", "medxgan", "ganchors", "smiles"])
 def test_every_scale_is_a_plan(config, root, scale):
     overlay = yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text())
     plan = Plan(merged(config, overlay), root)
