@@ -84,12 +84,18 @@ def test_a_training_takes_a_network_of_the_same_range_or_of_none(script, dataset
     assert status == 0, text
 
 
-def test_a_method_refuses_networks_of_two_ranges(script, dataset, saved, tmp_path):
+@pytest.mark.parametrize("method", ["counterfactual", "anchor"])
+def test_a_method_refuses_networks_of_two_ranges(script, dataset, saved, tmp_path, method):
     out = tmp_path / "out"
     words = (*data(dataset), "--maps", out / "maps.npy", "--samples", out / "samples.parquet")
-    answer = script("attribute", "counterfactual", *saved(SIGNED, UNIT), *words)
+    answer = script("attribute", method, *saved(SIGNED, UNIT), *words)
     assert_refused(answer, "classifier.safetensors", SIGNED, "generator.safetensors", UNIT, "train them again")
     assert not files(out)
+
+
+def test_a_method_takes_a_network_that_does_not_say_its_range(script, dataset, saved, tmp_path):
+    out = tmp_path / "out"
+    words = (*data(dataset), "--maps", out / "maps.npy", "--samples", out / "samples.parquet")
     status, text = script("attribute", "counterfactual", *saved(SIGNED, None), *words)
     assert status == 0, text
 
