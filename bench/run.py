@@ -409,7 +409,7 @@ UPDATES = """\
   twice, 12 forward passes together, but no pass of the generator. For the generator's update it is the U-Net forward
   and backward, and the critic forward and back to its images. Who computes less, or in bfloat16, can lie above 1.
 - **GFLOP** are those that a row does compute in convolutions, the generator's passes included, as torch counts them;
-  **its own share** of the roof is of these. In 3D the generator's pass is three tenths of a critic's update.
+  **its own share** of the roof is of these. In 3D the generator's pass is two fifths of a critic's update.
 - **Roof** is the best of many 3×3 convolutions in the same rounds, channels last: on a CPU of 64 channels and 8 images
   of 56×56, in float32; on a GPU of 256 channels and 64 images, in the arithmetic of the row. **Floor** is the work of
   the shares at this rate.

@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         for heading, said in sections(text):
             if heading not in taken and heading not in paper["tables"] and not heading.startswith("Settings"):
                 taken.add(heading)
-                lines += [f"## {heading}", "", f"Of [{path.stem}]({path.name}).", "", said, ""]
+                lines += [f"## {heading}", "", f"Of [{path.stem}]({path.name}), {of_seeds(seeds, path)}.", "", said, ""]
     if len(table := judged(paper, texts.values(), seeds)):
         said = claims.text(paper["claims"], table).strip()
         lines += ["## Claims about two datasets", "", "Of all records.", "", said, ""]
@@ -150,11 +150,16 @@ def runs(facts: Mapping[Path, Mapping[str, list[str]]], seeds: pd.DataFrame) -> 
     ]
     lines = [f"- **{fact}**: {said}" for fact, there in of_all for said in dict.fromkeys(there)]
     for path, own in facts.items():
-        used = seeds.loc[seeds["record"] == path.stem, "seed"]
-        said = [f"seeds {', '.join(map(str, sorted(set(used)))) or 'that are all in another record'}"]
+        said = [of_seeds(seeds, path)]
         said += [f"{fact.lower()}: {own[fact][0]}" for fact in FACTS if fact in own]
         lines.append(f"- **Run** [{path.stem}]({path.name}): {'; '.join(said)}")
     return [*lines, ""]
+
+
+def of_seeds(seeds: pd.DataFrame, path: Path) -> str:
+    """Which seeds a record contributes, in words."""
+    used = sorted(set(seeds.loc[seeds["record"] == path.stem, "seed"]))
+    return f"seeds {', '.join(map(str, used)) or 'that are all in another record'}"
 
 
 def sections(text: str) -> list[tuple[str, str]]:

@@ -84,7 +84,8 @@ def text(claims: Mapping[str, Any], table: pd.DataFrame) -> str:
     """What people read: which claims hold, then each with its sentence, its verdict and its comparisons."""
     verdicts = {name: verdict(lines["holds"]) for name, lines in table.groupby("claim", sort=False)}
     others = [f"{name} {said}" for name, said in verdicts.items() if said != "holds"]
-    said = ["; ".join([f"{len(verdicts) - len(others)} of {span([len(verdicts)], 'claim')} hold", *others]) + "."]
+    hold = "hold" if len(verdicts) > 1 else "holds"
+    said = ["; ".join([f"{len(verdicts) - len(others)} of {span([len(verdicts)], 'claim')} {hold}", *others]) + "."]
     for name, lines in table.groupby("claim", sort=False):
         said += ["", f"### {name}", "", f"{claims[name]['says'].strip()} **{verdicts[name]}**", ""]
         if claims[name].get("how"):
