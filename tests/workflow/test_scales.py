@@ -58,9 +58,9 @@ def test_the_quick_scale_is_planned_without_looking_again_and_again(fresh):
     """A plan of hundreds of jobs asks thousands of times what there is. No clock: what it looks at is counted."""
     run = subprocess.run([sys.executable, "-c", LOOKS], cwd=fresh, capture_output=True, text=True)
     planned = jobs(run)
-    assert planned["train"] == 3 + 2 * 6 + 2 * 2 + 2 * 3, (
+    assert planned["train"] == 3 + 2 * 6 + 2 * 2 + 2 * 3 + 1, (
         "three networks of VA-GAN's paper; six on brains and on X-rays; a classifier and medXGAN on either; "
-        "classifier, generator and encoder of digits and of faces"
+        "classifier, generator and encoder of digits and of faces, and a second classifier of digits"
     )
     assert planned["page"] == 4
     assert not (fresh / "results").exists()
@@ -73,12 +73,12 @@ def test_the_quick_scale_is_planned_without_looking_again_and_again(fresh):
 def test_the_papers_scale_plans_runs_a_to_d_and_three_seeds_of_what_is_compared(fresh):
     run = snakemake(fresh, "-n", "--configfile", "scales/paper.yaml")
     planned, text = jobs(run), run.stdout + run.stderr
-    assert planned["train"] == 3 * 2 + 4 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2 + 2 * 3, (
+    assert planned["train"] == 3 * 2 + 4 + 3 * 3 + 3 + 2 + 2 * 6 + 2 * 3 + 2 + 2 * 3 + 1, (
         "three seeds of two classifiers, one of four variants of them; "
         "three seeds of VA-GAN as A, as D with its λ of 10, and as ours; "
         "one of B, C and D with the paper's λ; one of ours to the end of the budget, and one without jitter; "
         "six networks on brains and on X-rays; three seeds of medXGAN and its classifier on brains, one on X-rays; "
-        "three networks on digits and on faces"
+        "three networks on digits and on faces, and a second classifier of digits"
     )
     assert planned["claims"] == 4
     assert planned["fetch"] == 2 + 2 + 2, "brains, X-rays, digits and faces are real"
