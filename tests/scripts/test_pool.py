@@ -96,7 +96,8 @@ def test_figures_and_claims_are_of_the_first_record_that_has_them(records, pool)
     one = records("one", {"vagan": [0]}, text="## Claims\n\nfirst\n\n### centre\n\n## Settings that depart\n\nx 1\n")
     two = records("two", {"vagan": [1]}, text="## Claims\n\nsecond\n\n## figure4\n\nmaps\n")
     text = pool(one, two)[1]
-    assert "## Claims\n\nOf [one](one.md), seeds 0.\n\nfirst\n\n### centre\n\n## figure4\n\nOf [two](two.md), seeds 1.\n\nmaps" in text
+    assert "## Claims\n\nOf [one](one.md), seeds 0.\n\nfirst\n\n### centre\n\n## figure4" in text
+    assert "## figure4\n\nOf [two](two.md), seeds 1.\n\nmaps" in text
     assert "second" not in text
     assert "Settings" not in text
 

@@ -47,6 +47,7 @@ def test_thresholds_are_half_a_normal_distribution_below_the_threshold():
     assert found.mean() == pytest.approx(0.0434, abs=1e-4)
     assert found.std() == pytest.approx(0.0050, abs=1e-4)
     assert np.quantile(found, [0.01, 0.05, 0.5, 0.95]) == pytest.approx([0.0285, 0.0337, 0.0444, 0.0495], abs=3e-4)
+    assert np.quantile(found, 0.001) == pytest.approx(0.0226, abs=9e-4)
 
 
 class Crafted(np.random.Generator):

@@ -9,6 +9,7 @@ from evidence.errors import BadInput
 from evidence.segmenting import cut, quickshift, slic
 
 PUBLISHED = {3: 4.0, 2: 3.18125, 1: 4.0, 18: 3.8, 4: 3.828125, 8: 3.7125, 11: 3.8, 0: 3.5, 61: 3.7, 7: 3.35}
+AT_FIRST = {3: 35, 2: 17, 1: 24, 18: 40, 4: 22, 8: 36, 11: 33, 0: 21, 61: 31, 7: 23}  # segments at a distance of 3
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,7 @@ def test_the_search_ends_where_the_released_one_does(digits, number):
     assert found.count == 15
     assert set(np.unique(found.labels)) == set(range(15))
     assert found.areas.sum() == 28 * 28
+    assert quickshift(digits[number], AT_FIRST[number]).tries == 1
 
 
 def test_a_search_that_does_not_end_is_given_up_with_what_came_nearest(digits):

@@ -634,6 +634,24 @@ def test_the_smoke_scale_shortens_every_training(config, root):
     assert [entry for entry in trainings if entry.get("steps", 0) > 120] == []
 
 
+def test_the_papers_scale_has_the_samplers_of_the_paper_and_the_corners_between_them(config, root):
+    """GANchors' rows: normalisation, learning rate, thresholds, and whether an encoder says where to start."""
+    paper = merged(config, yaml.safe_load((root / "scales" / "paper.yaml").read_text()))["methods"]
+    rows = {
+        "descended": ("running", 0.01, "constant", False),
+        "descended_fast": ("running", 0.1, "constant", False),
+        "descended_batch_slow": ("batch", 0.01, "constant", False),
+        "descended_batch": ("batch", 0.1, "constant", False),
+        "descended_batch_drawn": ("batch", 0.1, "drawn", False),
+        "encoded": ("batch", 0.1, "drawn", True),
+    }
+    for label, row in rows.items():
+        said = paper[label]
+        assert (said["norm"], said["lr"], said["thresholds"], "encoder" in said["needs"]) == row, label
+        shared = {"threshold": 0.05, "at_once": 64, "restart": 1000, "batch": 100, "gap": 0.15, "repeats": 3}
+        assert {name: said[name] for name in shared} == shared, label
+
+
 @pytest.mark.parametrize("scale", ["smoke", "paper", "real", "tumours", "medxgan", "ganchors", "smiles"])
 def test_every_scale_is_a_plan(config, root, scale):
     overlay = yaml.safe_load((root / "scales" / f"{scale}.yaml").read_text())

@@ -1,6 +1,7 @@
 """Digits: the phantom in the four original files, what is refused, and the real ones where there are some."""
 
 import gzip
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -281,7 +282,9 @@ def real(real_data):
 
 def test_the_real_files_are_those_that_are_downloaded(real_data):
     for each in mnist.DOWNLOADS:
-        assert (real_data / "mnist" / each.path).stat().st_size == each.size
+        content = (real_data / "mnist" / each.path).read_bytes()
+        assert len(content) == each.size
+        assert f"md5:{hashlib.md5(content).hexdigest()}" == each.checksum
 
 
 def test_all_real_images_are_there(real):

@@ -50,6 +50,8 @@ def test_the_released_recipe():
     (group,) = learner.optimisers["encoder"].param_groups
     assert (group["lr"], group["betas"], learner.batch, learner.steps) == (1e-3, (0.9, 0.999), 32, 1_875)
     assert learner.encoder.sizes == (8, 100)
+    assert (learner.t, learner.lam, learner.diversity, learner.penalty) == (10, 1, "norm", 0)
+    assert (learner.segmentation, learner.segments, learner.keep) == ("quickshift", 8, 0.5)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
