@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         args.maps,
         args.samples,
         seed=args.seed,
+        ranges={str(args.index): index.attrs.get("range", "")},
         depends={"data": data, "explain": args.explain, "latents": io.sha256(args.latents) if args.latents else ""},
         beside=explaining.Beside(
             truth=truth[samples] if truth is not None else None,

@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> None:
         flags={
             "--index": "index.parquet of the packed dataset",
             "--info": "info.json of the packed dataset",
-            "--explained": "where the index goes with a column 'explain' (parquet)",
+            "--explained": "where the index goes with a column 'explain' and the range of intensities (parquet)",
             "--facts": "where the facts for people go, those of info.json and how many are explained (json)",
         },
     )
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = {"explain": args.explain, "explain_baseline": args.explain_baseline}
     settings = {**info["settings"], **{name: many for name, many in asked.items() if many}}
     count = int(index["explain"].sum())
-    io.save_table(args.explained, index)
+    io.save_table(args.explained, index, range=io.load_range(args.info))
     io.save_json(args.facts, {**info, "settings": settings, "explained": count})
     print(f"{count} of {len(index)} samples are explained")
 

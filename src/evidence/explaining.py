@@ -74,14 +74,16 @@ def draw(
     *,
     seed: int,
     depends: Mapping[str, Any],
+    ranges: Mapping[str, str] | None = None,
     beside: Beside = NOTHING,
     **facts: Any,
 ) -> None:
     """Write the maps of the method that is called for to ``maps`` (npy), and what it measured to ``table`` (parquet),
     whose facts say how: see ``explain``. What was stopped goes on from a state beside the maps, if all that the result
-    ``depends`` on is the same.
+    ``depends`` on is the same. Networks are refused that are for another range of intensities than the images, of which
+    the file that says so stands in ``ranges``.
     """
-    names, output, networks = signatures.maps(call.name), Path(maps), weights.load_all(call.networks)
+    names, output, networks = signatures.maps(call.name), Path(maps), weights.load_all(call.networks, ranges)
     recipe = resuming.recipe(
         *sources.of_module("attribution", call.name),
         networks=call.networks,

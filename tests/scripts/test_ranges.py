@@ -100,6 +100,23 @@ def test_a_method_takes_a_network_that_does_not_say_its_range(script, dataset, s
     assert status == 0, text
 
 
+def test_a_method_refuses_a_network_of_another_range_than_the_images(script, dataset, saved, tmp_path):
+    """Stitching has a classifier alone; of which range the images are is said where those to explain are chosen."""
+    io.save_json(dataset / "info.json", {"range": [-1, 1], "classes": 2, "split seed": 0, "settings": {}})
+    chosen = ("--index", tmp_path / "explained.parquet", "--images", dataset / "images.npy")
+    facts = ("--info", dataset / "info.json", "--explained", chosen[1], "--facts", tmp_path / "facts.json")
+    status, text = script("choose", "--index", dataset / "index.parquet", *facts)
+    assert status == 0, text
+    out = tmp_path / "out"
+    words = (*chosen, "--maps", out / "maps.npy", "--samples", out / "samples.parquet", "--sampler", "stitching")
+    answer = script("attribute", "anchor", *saved(UNIT, None)[:2], *words)
+    assert_refused(answer, "explained.parquet", SIGNED, "classifier.safetensors", UNIT, "trained on the same dataset")
+    assert not files(out)
+    words = (*words, *"--repeats 1 --fresh 0 --segments 3 --largest 1 --batch 5".split())
+    status, text = script("attribute", "anchor", *saved(SIGNED, None)[:2], *words)
+    assert status == 0, text
+
+
 def test_a_metric_refuses_networks_of_two_ranges(script, dataset, saved, tmp_path):
     scores = tmp_path / "out" / "scores.parquet"
     answer = script("evaluate", "acceptance", *saved(UNIT, SIGNED), *data(dataset), "--scores", scores)
