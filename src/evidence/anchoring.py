@@ -94,7 +94,8 @@ class Drawn:
     """All samples so far, and for which set each was drawn.
 
     A sample drawn for a set counts for larger ones too whose further segments it kept by chance. It does not for sets
-    that lack one of those it was drawn for: these it kept by design.
+    that lack one of those it was drawn for: these it kept by design. The original library counts less for a larger set:
+    of the samples drawn for its parts only those of the part that it was grown from.
     """
 
     segments: int
