@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
         raise BadInput(f"{folder} was drawn by an older version, which did not say with which seed; draw it again")
     if len(folder.parents) < 6 or folder.parents[1].name != "maps":
         raise BadInput(f"{folder} is no folder of maps, results/{{scale}}/{{dataset}}/maps/{{method}}/seed{{n}}")
-    call, info = again(facts, folder.parents[5]), io.load_json(folder.parents[2] / "data" / "info.json")
+    said = folder.parents[2] / "data" / "info.json"
+    call, info = again(facts, folder.parents[5]), io.load_json(said)
     images = seen(args.images, info)
     index = pd.DataFrame({"subject": args.images, "subtype": [Path(file).name for file in args.images]})
     io.save_array(out / "images.npy", images)
@@ -52,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         out / "maps.npy",
         out / "samples.parquet",
         seed=int(facts["seed"]),
+        ranges={str(said): io.load_range(said)},
         depends={"data": resuming.fingerprint(images, index)},
         files=args.images,
     )

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         from evidence import machine, weights  # metrics of maps need no torch
 
         machine.prepare()
-        networks = weights.load_all(call.networks)
+        networks = weights.load_all(call.networks, {str(args.index): index.attrs.get("range", "")})
     tables = []
     for name, maps in maps_of(args.maps, there) if "maps" in wanted else [("", {})]:
         found = call.module.score(**maps, **data, **networks, **call.options)

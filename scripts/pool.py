@@ -6,7 +6,7 @@ measured on two datasets, are checked here.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,10 @@ def main(argv: list[str] | None = None) -> None:
         (one, path), (other, another) = list(scales.items())[:2]
         raise BadInput(f"{path} is of scale {one} and {another} of {other}: put records of one scale together")
     seeds, twice = known(records)
-    made = {name: table for name, spec in paper["tables"].items() if (table := table_of(name, spec, seeds)) is not None}
+    by_key = {key: own for key, own in seeds.groupby(list(pages.AXES))}
+    made = {
+        name: table for name, spec in paper["tables"].items() if (table := table_of(name, spec, by_key)) is not None
+    }
     if not made:
         raise BadInput(f"the records have scores of none of the methods in the tables of {args.paper}")
     lines = [f"# {paper['title']}", "", paper["reference"], "", *runs(facts, seeds), *twice]
@@ -55,8 +58,8 @@ def main(argv: list[str] | None = None) -> None:
         for heading, said in sections(text):
             if heading not in taken and heading not in paper["tables"] and not heading.startswith("Settings"):
                 taken.add(heading)
-                lines += [f"## {heading}", "", f"Of [{path.stem}]({path.name}), {of_seeds(seeds, path)}.", "", said, ""]
-    if len(table := judged(paper, texts.values(), seeds)):
+                lines += [f"## {heading}", "", f"Of [{path.stem}]({path.name}).", "", said, ""]
+    if len(table := judged(paper, texts.values(), by_key)):
         said = claims.text(paper["claims"], table).strip()
         lines += ["## Claims about two datasets", "", "Of all records.", "", said, ""]
     lines += ["## Notes", "", paper["notes"].strip(), ""] if paper.get("notes") else []
@@ -102,11 +105,12 @@ def known(records: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     return table, [*said, ""] if said else []
 
 
-def table_of(name: str, spec: Mapping[str, Any], seeds: pd.DataFrame) -> pd.DataFrame | None:
+def table_of(name: str, spec: Mapping[str, Any], by_key: Mapping[tuple, pd.DataFrame]) -> pd.DataFrame | None:
     """A table of the paper, what was measured of it; None where that is floors at most."""
-    by_key, rows = dict(list(seeds.groupby(list(pages.AXES)))), []
+    rows = []
+    nothing = next(iter(by_key.values()))[:0]
     for cell in pages.cells(spec):
-        own = by_key.get(cell.key, seeds[:0])
+        own = by_key.get(cell.key, nothing)
         better = own["better"].iloc[0] if len(own) else "higher"
         source = own["source"].iloc[0] if len(own) else ""
         rows.append({**tables.entry(name, spec, cell, own), "source": source, "better": better})
@@ -116,9 +120,9 @@ def table_of(name: str, spec: Mapping[str, Any], seeds: pd.DataFrame) -> pd.Data
     return table.reset_index(drop=True) if set(table["row"]) - set(spec.get("floors", ())) else None
 
 
-def judged(paper: Mapping[str, Any], texts: Iterable[str], seeds: pd.DataFrame) -> pd.DataFrame:
+def judged(paper: Mapping[str, Any], texts: Collection[str], by_key: Mapping[tuple, pd.DataFrame]) -> pd.DataFrame:
     """Claims that no record checked, and of which each comparison is of two datasets, so by their means alone."""
-    by_key, rows = dict(list(seeds.groupby(list(pages.AXES)))), []
+    rows = []
     for name, spec in paper.get("claims", {}).items():
         comparisons = list(pages.comparisons(spec))
         sides = [(each.cell, each.reference) for each in comparisons]
@@ -150,16 +154,11 @@ def runs(facts: Mapping[Path, Mapping[str, list[str]]], seeds: pd.DataFrame) -> 
     ]
     lines = [f"- **{fact}**: {said}" for fact, there in of_all for said in dict.fromkeys(there)]
     for path, own in facts.items():
-        said = [of_seeds(seeds, path)]
+        used = seeds.loc[seeds["record"] == path.stem, "seed"]
+        said = [f"seeds {', '.join(map(str, sorted(set(used)))) or 'that are all in another record'}"]
         said += [f"{fact.lower()}: {own[fact][0]}" for fact in FACTS if fact in own]
         lines.append(f"- **Run** [{path.stem}]({path.name}): {'; '.join(said)}")
     return [*lines, ""]
-
-
-def of_seeds(seeds: pd.DataFrame, path: Path) -> str:
-    """Which seeds a record contributes, in words."""
-    used = sorted(set(seeds.loc[seeds["record"] == path.stem, "seed"]))
-    return f"seeds {', '.join(map(str, used)) or 'that are all in another record'}"
 
 
 def sections(text: str) -> list[tuple[str, str]]:

@@ -48,6 +48,8 @@ def bank(generator: nn.Module, count: int, random: torch.Generator, device: torc
     began = time.perf_counter()
     latents = torch.randn(count, generator.z, generator=random).to(device)
     images = torch.cat([drawn(generator, part).half() for part in latents.split(AT_ONCE)])
+    if device.type == "cuda":  # which may not have begun
+        torch.cuda.synchronize(device)
     return Bank(latents, images, time.perf_counter() - began)
 
 

@@ -80,8 +80,8 @@ def draw(
 ) -> None:
     """Write the maps of the method that is called for to ``maps`` (npy), and what it measured to ``table`` (parquet),
     whose facts say how: see ``explain``. What was stopped goes on from a state beside the maps, if all that the result
-    ``depends`` on is the same. Networks are refused that are for another range of intensities than the images, of which
-    the file that says so stands in ``ranges``.
+    ``depends`` on is the same. Networks are refused that are for another range of intensities than the images:
+    ``ranges`` has a file and the range that it says.
     """
     names, output, networks = signatures.maps(call.name), Path(maps), weights.load_all(call.networks, ranges)
     recipe = resuming.recipe(

@@ -96,8 +96,7 @@ def test_figures_and_claims_are_of_the_first_record_that_has_them(records, pool)
     one = records("one", {"vagan": [0]}, text="## Claims\n\nfirst\n\n### centre\n\n## Settings that depart\n\nx 1\n")
     two = records("two", {"vagan": [1]}, text="## Claims\n\nsecond\n\n## figure4\n\nmaps\n")
     text = pool(one, two)[1]
-    assert "## Claims\n\nOf [one](one.md), seeds 0.\n\nfirst\n\n### centre\n\n## figure4" in text
-    assert "## figure4\n\nOf [two](two.md), seeds 1.\n\nmaps" in text
+    assert "## Claims\n\nOf [one](one.md).\n\nfirst\n\n### centre\n\n## figure4\n\nOf [two](two.md).\n\nmaps" in text
     assert "second" not in text
     assert "Settings" not in text
 
@@ -116,6 +115,7 @@ def test_a_claim_about_two_datasets_is_checked_where_each_is_of_another_record(r
     text = pool(one, two)[1]
     assert f"### jitter\n\nWhether the second box is jittered has no notable influence. **{verdict}**" in text
     assert f"| With jitter | 0.98 ± 0.02 | about without | {mean:.2f} ± 0.02 |" in text
+    assert f"{int(verdict == 'holds')} of 1 claim holds" in text
     assert "### jitter" not in pool(one)[1]
 
 

@@ -92,9 +92,9 @@ def attribute(
     what was tried), ``samples`` that the search drew, sets that were set aside as out of reach (``unreached``);
     ``trial_seconds`` of wall clock, ``trial_cpu`` of processors, ``trial_bank``, seconds that the bank took which it
     shares with other images' searches, ``trial_images`` that the generator drew for it and ``trial_updates`` of
-    latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1
-    where no latent agreed with the image on any segment. Of the latter two nothing is known but what they had cost.
-    And ``segments``, how many the image was cut into.
+    latents; ``ended``: 1 where the search came to its end, 0 where it was cut off by ``most``, -1 where no latent
+    agreed with the image on any segment. Of the latter two nothing is known but what they had cost. And ``segments``,
+    how many the image was cut into.
 
     Args:
         sampler: ``stitching`` other images to the anchor, as the original anchors do; ``descent`` is Algorithm 3;

@@ -28,7 +28,7 @@ def score(samples: pd.DataFrame) -> Mapping[str, Trials]:
     that it set aside as out of reach (``unreached``). Of these more is better but for size, area and the last two.
     ``precision_held``, ``fresh_held`` and ``size_held`` are of anchors alone.
 
-    And what it cost: ``minutes`` of wall clock and of processors (``cpu``), those of the ``bank`` that it shares with
+    And what it cost: ``minutes`` of wall clock and of processors (``cpu``), minutes of the ``bank`` that it shares with
     other images' searches, ``images`` that the generator drew and ``updates`` of latents. ``ended`` is 1 where the
     search came to its end and 0 where it was cut off or no latent agreed with the image; of what it would have found
     nothing exists, and what it cost counts as it is.

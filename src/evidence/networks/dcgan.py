@@ -118,17 +118,20 @@ class Twofold(nn.ConvTranspose2d):
             reduced = torch.get_autocast_dtype("cpu")
             images, weight = images.to(reduced), weight.to(reduced)
         doubled = _Twofold.apply(images, weight)
-        return doubled if self.bias is None else doubled + self.bias.view(-1, 1, 1)  # one comes by folding
+        if self.bias is None:
+            return doubled
+        return doubled + self.bias.to(doubled.dtype).view(-1, 1, 1)  # one comes by folding
 
 
 class _Twofold(torch.autograd.Function):
-    """Each place of the images adds to 4×4 pixels of twice as many a side, within a frame that is cut off."""
+    """Each place of the images adds to 4×4 pixels of twice as many a side, within a frame that is cut off. In bfloat16
+    the four sums of a pixel are rounded one by one, where torch rounds once."""
 
     @staticmethod
     def forward(context, images: Tensor, weight: Tensor) -> Tensor:
         context.save_for_backward(images, weight)
         (count, _, height, width), outputs = images.shape, weight.shape[1]
-        added = (_rows(images) @ _kernel(weight)).view(count, height, width, 2, 2, 2, 2, outputs)
+        added = (_by_place(images) @ _kernel(weight)).view(count, height, width, 2, 2, 2, 2, outputs)
         framed = added.new_zeros(count, height + 1, 2, width + 1, 2, outputs)
         for i, j in itertools.product((0, 1), repeat=2):  # the 4×4 pixels are 2×2 times 2×2
             framed[:, i : i + height, :, j : j + width] += added[:, :, :, i, :, j].transpose(2, 3)
@@ -143,11 +146,11 @@ class _Twofold(torch.autograd.Function):
         if context.needs_input_grad[0]:
             back = (reached @ _kernel(weight).T).view(images.movedim(1, -1).shape).movedim(-1, 1)
         if context.needs_input_grad[1]:
-            kernel = (_rows(images).T @ reached).unflatten(1, (4, 4, -1)).movedim(-1, 1)
+            kernel = (_by_place(images).T @ reached).unflatten(1, (4, 4, -1)).movedim(-1, 1)
         return back, kernel
 
 
-def _rows(images: Tensor) -> Tensor:
+def _by_place(images: Tensor) -> Tensor:
     """(image · place, channel), a view where channels lie last in memory."""
     return images.movedim(1, -1).flatten(0, 2)
 

@@ -104,7 +104,7 @@ class Doubling(nn.ConvTranspose2d):
             return super().forward(images)
         kernel = self.weight.movedim(1, -1)  # channels last, as it lies
         found = (images.flatten(1) @ kernel.flatten(1)).unflatten(1, kernel.shape[1:]).movedim(-1, 1)
-        return found if self.bias is None else found + self.bias.view(-1, 1, 1)
+        return found if self.bias is None else found + self.bias.to(found.dtype).view(-1, 1, 1)
 
 
 class Dropout(nn.Module):

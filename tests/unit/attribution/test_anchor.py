@@ -101,6 +101,7 @@ def test_the_anchor_is_the_band_that_the_decision_hangs_on(image, donors, sample
     assert columns["segments"].tolist() == [3]
     assert columns["samples"].shape == (1, 2)
     assert (columns["trial_seconds"] > 0).all()
+    assert ((columns["trial_bank"] > 0) == (sampler == "chains")).all()
     for name in ("one", "four"):
         assert torch.equal(maps[name] * third, image[0, 0] * third), "samples keep what is shown"
         if sampler != "stitching":  # which keeps other segments too, by chance

@@ -124,6 +124,17 @@ def test_doubling_is_torch_s_and_so_are_its_gradients(places, reduced, off, lear
     assert found[0][0].stride() == found[1][0].stride()  # else what comes next is slow
 
 
+def test_what_is_folded_stays_in_bfloat16():
+    """A bias in float32 would make all that follows float32."""
+    generator = folded(machine.place(Generator(**TINY)).eval())
+    kinds = []
+    for layer in generator.modules():
+        layer.register_forward_hook(lambda _layer, _given, made: kinds.append(made.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        generator(torch.randn(3, 5))
+    assert set(kinds) == {torch.bfloat16}
+
+
 def test_images_lie_in_the_range_asked_for():
     torch.manual_seed(0)
     latents = torch.randn(50, 5) * 50
