@@ -44,10 +44,9 @@ def main(argv: list[str] | None = None) -> None:
         (one, path), (other, another) = list(scales.items())[:2]
         raise BadInput(f"{path} is of scale {one} and {another} of {other}: put records of one scale together")
     seeds, twice = known(records)
-    by_key = {key: own for key, own in seeds.groupby(list(pages.AXES))}
-    made = {
-        name: table for name, spec in paper["tables"].items() if (table := table_of(name, spec, by_key)) is not None
-    }
+    by_key = dict(list(seeds.groupby(list(pages.AXES))))
+    every = {name: table_of(name, spec, by_key) for name, spec in paper["tables"].items()}
+    made = {name: table for name, table in every.items() if table is not None}
     if not made:
         raise BadInput(f"the records have scores of none of the methods in the tables of {args.paper}")
     lines = [f"# {paper['title']}", "", paper["reference"], "", *runs(facts, seeds), *twice]
