@@ -124,17 +124,22 @@ def judged(paper: Mapping[str, Any], texts: Collection[str], by_key: Mapping[tup
     rows = []
     for name, spec in paper.get("claims", {}).items():
         comparisons = list(pages.comparisons(spec))
-        sides = [(each.cell, each.reference) for each in comparisons]
-        if any(f"### {name}\n" in text for text in texts) or not all(
-            isinstance(other, pages.Cell) and other.dataset != cell.dataset and {cell.key, other.key} <= by_key.keys()
-            for cell, other in sides
-        ):
+        checked = any(f"### {name}\n" in text for text in texts)
+        if checked or not all(of_two_datasets(each, by_key) for each in comparisons):
             continue
-        for comparison, (cell, other) in zip(comparisons, sides, strict=True):
-            ours, theirs = by_key[cell.key], by_key[other.key]
-            found = claims.compared(comparison, pooled(ours), pooled(theirs))
+        for each in comparisons:
+            ours, theirs = by_key[each.cell.key], by_key[each.reference.key]
+            found = claims.compared(each, pooled(ours), pooled(theirs))
             rows.append({"claim": name, **found, "source": ours["source"].iloc[0]})
     return pd.DataFrame(rows)
+
+
+def of_two_datasets(comparison: pages.Comparison, by_key: Collection[tuple]) -> bool:
+    """Whether its sides are of two datasets, and both were measured."""
+    cell, other = comparison.cell, comparison.reference
+    return (
+        isinstance(other, pages.Cell) and other.dataset != cell.dataset and cell.key in by_key and other.key in by_key
+    )
 
 
 def facts_of(text: str) -> dict[str, list[str]]:
